@@ -1,0 +1,80 @@
+package fhir
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"fhirhook/fhir/tape"
+)
+
+// DefaultTenant owns everything while authentication is off.
+const DefaultTenant = "default"
+
+// Key names a resource. Tenants never share one (invariant 9).
+type Key struct {
+	Tenant string
+	Type   Type
+	ID     string
+}
+
+// String is the relative reference, Type/id, without the tenant.
+func (k Key) String() string { return string(k.Type) + "/" + k.ID }
+
+// Interaction is what a write did to a resource.
+type Interaction uint8
+
+// The interactions of the change log. Update-as-create and the revival of a deleted resource are Create.
+const (
+	Create Interaction = iota + 1
+	Update
+	Delete
+)
+
+// String is the FHIR restful-interaction code.
+func (i Interaction) String() string {
+	switch i {
+	case Create:
+		return "create"
+	case Update:
+		return "update"
+	case Delete:
+		return "delete"
+	default:
+		return "unknown"
+	}
+}
+
+// Resource is one version of a resource. It is immutable once it is shared, and safe for concurrent use.
+type Resource struct {
+	Key     Key
+	Version uint64    // meta.versionId, from 1, counted through deletes
+	Updated time.Time // meta.lastUpdated, UTC, milliseconds
+	Deleted bool      // a tombstone: it has no JSON
+	JSON    []byte    // compact, stamped
+
+	once sync.Once
+	doc  *tape.Doc
+}
+
+// Doc returns the parsed JSON, parsing it at the first call if the parse did not come along (WithDoc).
+// A tombstone, and JSON that the store should never have held, give an empty document.
+func (r *Resource) Doc() *tape.Doc {
+	r.once.Do(func() {
+		if r.doc == nil && len(r.JSON) > 0 {
+			r.doc, _ = tape.Parse(r.JSON, 0)
+		}
+	})
+	return r.doc
+}
+
+// VersionID is Version as FHIR writes it.
+func (r *Resource) VersionID() string { return strconv.FormatUint(r.Version, 10) }
+
+// ETag is the weak entity tag of the version (R4 http.html#versioning).
+func (r *Resource) ETag() string { return `W/"` + r.VersionID() + `"` }
+
+// VersionedReference is Type/id/_history/version.
+func (r *Resource) VersionedReference() string {
+	return r.Key.String() + "/_history/" + r.VersionID()
+}

@@ -1,0 +1,29 @@
+package tape
+
+import "slices"
+
+// Edit replaces the bytes [Start, End) of a document's compact form with With.
+// Start == End inserts; an empty With deletes.
+type Edit struct {
+	Start, End int
+	With       []byte
+}
+
+// Splice returns the compact form with the edits made, in a new slice. Edits must not overlap; they may
+// come in any order, and two insertions at one place keep the order given.
+func (d *Doc) Splice(edits ...Edit) []byte {
+	sorted := slices.Clone(edits)
+	slices.SortStableFunc(sorted, func(a, b Edit) int { return a.Start - b.Start })
+	size := len(d.bytes)
+	for _, e := range sorted {
+		size += len(e.With) - (e.End - e.Start)
+	}
+	out := make([]byte, 0, size)
+	at := 0
+	for _, e := range sorted {
+		out = append(out, d.bytes[at:e.Start]...)
+		out = append(out, e.With...)
+		at = e.End
+	}
+	return append(out, d.bytes[at:]...)
+}
