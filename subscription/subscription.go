@@ -1,0 +1,84 @@
+// Package subscription turns Subscription resources and the change log into delivered notifications.
+//
+// Three parts, each a fold over something durable. Admission (Gate) checks what a client writes and what it
+// may read back. The Matcher follows the change log from a cursor: at each row the active set is what the
+// log says up to that row, and the verdicts (who is owed which version, under which number) are durable
+// before anything is sent. The Deliverer gives each Subscription a lane: it sends what is owed, records each
+// attempt, and decides by pure functions (retry.go, breaker.go, status.go) what follows.
+//
+// The trap: a verdict is never taken twice. Numbers and cursor are committed together, so that a restart, a
+// new binary or a changed definition can't renumber.
+package subscription
+
+import (
+	"time"
+
+	"fhirhook/channel"
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+)
+
+// Status is Subscription.status.
+type Status string
+
+// The statuses (R4 valueset-subscription-status).
+const (
+	Requested Status = "requested"
+	Active    Status = "active"
+	Erroneous Status = "error"
+	Off       Status = "off"
+)
+
+// Order says what must be finished before a notification may go.
+type Order uint8
+
+// The orders.
+const (
+	Unordered     Order = iota // none: whatever is due
+	ByResource                 // resource: at most one unfinished notification per resource, versions in order
+	BySubscription             // subscription: one at a time, strictly in order
+)
+
+// Subscription is a compiled Subscription resource.
+type Subscription struct {
+	Key          fhir.Key
+	Version      uint64
+	Status       Status
+	End          time.Time // zero: never
+	Criteria     string    // as the resource has it
+	Queries      []*criteria.Query
+	Interactions Interactions
+	Target       channel.Target
+	Ladder       Ladder
+	Order        Order
+	SkipBacklog  bool // subscription-backlog = skip
+}
+
+// Interactions is the set of interactions that notify.
+type Interactions struct{ Create, Update, Delete bool }
+
+// Has tells whether i is in the set.
+func (s Interactions) Has(i fhir.Interaction) bool {
+	switch i {
+	case fhir.Create:
+		return s.Create
+	case fhir.Update:
+		return s.Update
+	case fhir.Delete:
+		return s.Delete
+	default:
+		return false
+	}
+}
+
+// Ladder says how long to wait before each retry and when to give up. Either Waits is set (n waits allow n+1
+// requests, no jitter), or the exponential form (waits of First, First*Factor, … at most Cap, ±10 %, until
+// GiveUp has passed since the notification's clock began).
+type Ladder struct {
+	Waits  []time.Duration
+	First  time.Duration
+	Factor float64
+	Cap    time.Duration
+	GiveUp time.Duration
+	Most   int // requests at most; 0: as the ladder says
+}
