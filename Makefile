@@ -1,0 +1,68 @@
+# Every target has one line of help behind ##; `make` prints them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+EXAMPLES := .cache/r4/package
+FUZZTIME ?= 10s
+TOOL := go tool -modfile=tools.mod
+
+.PHONY: help
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: build
+build: ## bin/fhirhook
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/fhirhook ./cmd/fhirhook
+
+.PHONY: run
+run: build ## start the server with a receiver beside it, and print the curl commands to try
+	./bin/fhirhook demo
+
+.PHONY: test
+test: ## all tests that need only Go
+	go test ./...
+
+.PHONY: race
+race: ## the same under the race detector
+	go test -race ./...
+
+.PHONY: all-test
+all-test: $(EXAMPLES) ## everything: also Python, Node and HL7's examples (fetched into .cache)
+	go test -tags all -timeout 20m ./...
+
+$(EXAMPLES):
+	mkdir -p .cache/r4
+	cd .cache && npm pack --silent hl7.fhir.r4.examples@4.0.1 && tar -xzf hl7.fhir.r4.examples-4.0.1.tgz -C r4
+
+.PHONY: lint
+lint: ## formatting, vet and golangci-lint
+	@out=$$($(TOOL) gofumpt -l cmd fhir criteria channel subscription); if [ -n "$$out" ]; then echo "run make fmt: $$out"; exit 1; fi
+	go vet ./... && go vet -tags all ./...
+	$(TOOL) golangci-lint run --build-tags all ./...
+
+.PHONY: fmt
+fmt: ## format everything
+	$(TOOL) gofumpt -w cmd fhir criteria channel subscription
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd fhir criteria channel subscription); do \
+	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$file | cut -c6-); do \
+	    echo "== $$(dirname $$file) $$target"; \
+	    go test ./$$(dirname $$file) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## every benchmark, and the ratios of docs/performance.md
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: generate
+generate: $(EXAMPLES) ## make the committed tables again from HL7's definitions
+	go generate ./...
+
+.PHONY: ci
+ci: lint test race all-test ## what CI runs
