@@ -1,0 +1,108 @@
+// Command fhirhook is the server, the receiver for developers and the operator's tools in one binary.
+//
+// Main only turns flags, environment and the configuration file into options, and signals into the end of a
+// context; package app wires. Exit codes: 0 stopped cleanly, 1 failure at run time, 2 bad usage or
+// configuration, with every problem named.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"fhirhook/cmd/internal/app"
+)
+
+// version is set by the linker (Makefile).
+var version = "dev"
+
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// commands is the whole command line; each field's tags are its help.
+type commands struct {
+	Config  string     `help:"YAML file with the flags of the command as keys." placeholder:"FILE" type:"path"`
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Listen  listenCmd  `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
+	Demo    demoCmd    `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
+	Check   checkCmd   `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// streams is where a command writes.
+type streams struct{ out, err io.Writer }
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	exited := -1
+	parser, err := kong.New(&cli,
+		kong.Name("fhirhook"),
+		kong.Description("A FHIR R4 Subscription server: resources in, signed and recorded notifications out."),
+		kong.DefaultEnvars("FHIRHOOK"),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams{stdout, stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "fhirhook:", err)
+		return exitFailure
+	}
+	file, err := configOf(args)
+	if err != nil {
+		fmt.Fprintln(stderr, "fhirhook:", err)
+		return exitUsage
+	}
+	if file != nil {
+		if err := kong.Resolvers(file).Apply(parser); err != nil {
+			fmt.Fprintln(stderr, "fhirhook:", err)
+			return exitUsage
+		}
+	}
+	chosen, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", err)
+		return exitUsage
+	}
+	if file != nil {
+		if err := file.unknown(chosen); err != nil {
+			fmt.Fprintln(stderr, "fhirhook:", err)
+			return exitUsage
+		}
+	}
+	return report(chosen.Run(), stderr)
+}
+
+// report prints an error once and says how the process ends.
+func report(err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, app.ErrConfiguration):
+		fmt.Fprintf(stderr, "fhirhook: %v\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "fhirhook: %v\n", err)
+		return exitFailure
+	}
+}

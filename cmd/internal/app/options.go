@@ -1,0 +1,119 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrConfiguration marks an error that the operator mends in flags, environment or configuration file.
+var ErrConfiguration = errors.New("configuration")
+
+// Options are the settings of a server. cmd/fhirhook holds their defaults.
+type Options struct {
+	Listen         string
+	Data           string
+	BaseURL        string
+	TrustedProxies []string
+	Dev            bool
+	AllowEndpoints []string
+	AllowHTTP      []string
+	Dialect        string
+	ErrorAfter     string // failures,duration
+	OffAfter       time.Duration
+	MaxBody        int64
+	MaxBundle      int64
+	Drain          time.Duration
+	Version        string
+	Log            *slog.Logger
+}
+
+// settings is Options after they were read and found good.
+type settings struct {
+	proxies      []netip.Prefix
+	errorTries   int
+	errorAfter   time.Duration
+	baseURL      string
+	listenOnHost string
+}
+
+// problems collects everything that is wrong, so that one start tells all of it.
+type problems []error
+
+func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
+
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrConfiguration, errors.Join(p...))
+}
+
+// read checks the options one by one and returns what they mean.
+func (o Options) read() (settings, problems) {
+	var s settings
+	var p problems
+	o.readListen(&s, &p)
+	for _, text := range o.TrustedProxies {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			p.add("--trusted-proxy %s: %v: name an address or a CIDR such as 10.0.0.0/8", text, err)
+		}
+		s.proxies = append(s.proxies, prefix)
+	}
+	o.readErrorAfter(&s, &p)
+	if o.OffAfter <= 0 {
+		p.add("--off-after %s must be above zero", o.OffAfter)
+	}
+	if o.MaxBody <= 0 || o.MaxBundle < o.MaxBody {
+		p.add("--max-body %d must be above zero, and --max-bundle %d not below it", o.MaxBody, o.MaxBundle)
+	}
+	if o.BaseURL != "" {
+		u, err := url.Parse(o.BaseURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			p.add("--base-url %s must be an http or https URL without query, fragment and user", o.BaseURL)
+		}
+		s.baseURL = strings.TrimRight(o.BaseURL, "/")
+	}
+	return s, p
+}
+
+// readListen keeps a server without authentication on loopback.
+func (o Options) readListen(s *settings, p *problems) {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		p.add("--listen %s: name host and port, as in 127.0.0.1:8080", o.Listen)
+		return
+	}
+	s.listenOnHost = host
+	if host == "localhost" {
+		return
+	}
+	if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
+		p.add("--listen %s is reachable from outside, and this version has no authentication: listen on 127.0.0.1 or [::1], behind a proxy that authenticates", o.Listen)
+	}
+}
+
+func (o Options) readErrorAfter(s *settings, p *problems) {
+	tries, age, ok := strings.Cut(o.ErrorAfter, ",")
+	n, err := strconv.Atoi(tries)
+	d, durationErr := time.ParseDuration(age)
+	if !ok || err != nil || durationErr != nil || n < 1 || d <= 0 {
+		p.add("--error-after %s: name consecutive failures and a time, as in 10,1h", o.ErrorAfter)
+		return
+	}
+	s.errorTries, s.errorAfter = n, d
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
