@@ -20,7 +20,7 @@ type LaneRecord struct {
 	Lane Lane
 	Next uint64 // the number that the next owed notification gets, from 1
 	Head uint64 // every owed notification below Head is waiting for a retry; at or above it, untried or in flight
-	Owed uint64 // how many are owed
+	Owed uint64 // how many are owed: the engine counts, PutLane ignores it
 
 	Failures     int       // consecutive failed attempts
 	FailingSince time.Time // the first of them; zero while healthy

@@ -33,6 +33,9 @@ var ErrClosed = errors.New("the store is closed")
 // ErrFenced says that another holder has taken the lease since.
 var ErrFenced = errors.New("the lease is held by another")
 
+// ErrRepeated says that a commit with the same Origin.RequestKey stands already: Reader.Request finds it.
+var ErrRepeated = errors.New("a commit with this request key was made before")
+
 // Origin says who wrote and why. It is kept on each row of the log, outside the resource's bytes.
 type Origin struct {
 	Actor      string // who: a token's subject; "" while authentication is off
@@ -91,7 +94,8 @@ type Writer interface {
 	Reader
 	// Now is meta.lastUpdated of everything that this transaction writes. It never goes back along Seq.
 	Now() time.Time
-	// Append writes a version. r.Updated must be Now, and r.Version one above the newest of its key.
+	// Append writes a version. r.Updated must be Now, and r.Version one above the newest of its key. The
+	// End of the transaction's own rows grows with each Append. It fails with ErrRepeated.
 	Append(r *fhir.Resource, i fhir.Interaction) error
 }
 

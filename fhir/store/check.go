@@ -1,0 +1,81 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fhirhook/fhir"
+)
+
+// maxName bounds tenants, types, ids and the names of lanes, leases and cursors: they stand in keys.
+const maxName = 255
+
+// maxRequestKey bounds Origin.RequestKey.
+const maxRequestKey = 1024
+
+// CheckAppend is what every engine asks of a version before it takes it, but for the order of versions.
+func CheckAppend(r *fhir.Resource, i fhir.Interaction, now time.Time) error {
+	err := errors.Join(
+		checkName("tenant", r.Key.Tenant), checkName("type", string(r.Key.Type)), checkName("id", r.Key.ID))
+	switch {
+	case err != nil:
+	case r.Version == 0:
+		err = errors.New("versions count from 1")
+	case i < fhir.Create || i > fhir.Delete:
+		err = fmt.Errorf("%d is not an interaction", i)
+	case r.Deleted != (i == fhir.Delete):
+		err = fmt.Errorf("a tombstone is what a delete writes, and nothing else; this is a %s", i)
+	case r.Deleted != (len(r.JSON) == 0):
+		err = errors.New("a version has JSON, a tombstone has none")
+	case !r.Updated.Equal(now):
+		err = fmt.Errorf("lastUpdated is %s, and the transaction's time %s", fhir.Instant(r.Updated), fhir.Instant(now))
+	}
+	if err != nil {
+		return fmt.Errorf("append %s: %w", r.Key, err)
+	}
+	return nil
+}
+
+// CheckOrigin is what every engine asks of an origin.
+func CheckOrigin(o Origin) error {
+	if len(o.RequestKey) > maxRequestKey {
+		return fmt.Errorf("the request key is %d bytes long, and at most %d fit", len(o.RequestKey), maxRequestKey)
+	}
+	return nil
+}
+
+// Check is what every engine asks of a lane's name.
+func (l Lane) Check() error {
+	if err := errors.Join(checkName("tenant", l.Tenant), checkName("subscription", l.Subscription)); err != nil {
+		return fmt.Errorf("lane %s/%s: %w", l.Tenant, l.Subscription, err)
+	}
+	return nil
+}
+
+// CheckCursor is what every engine asks of a cursor's name.
+func CheckCursor(name string) error { return checkName("cursor", name) }
+
+// CheckFocus keeps tenants apart (invariant 9): a lane speaks of its own tenant's resources, or of none.
+func CheckFocus(l Lane, focus fhir.Key) error {
+	if err := l.Check(); err != nil {
+		return err
+	}
+	if focus != (fhir.Key{}) && focus.Tenant != l.Tenant {
+		return fmt.Errorf("lane %s/%s can't speak of %s of tenant %q", l.Tenant, l.Subscription, focus, focus.Tenant)
+	}
+	return nil
+}
+
+func checkName(what, s string) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("the %s is empty", what)
+	case len(s) > maxName:
+		return fmt.Errorf("the %s is %d bytes long, and at most %d fit", what, len(s), maxName)
+	case strings.IndexByte(s, 0) >= 0:
+		return fmt.Errorf("the %s holds a zero byte", what)
+	}
+	return nil
+}
