@@ -1,9 +1,9 @@
 package tape
 
 import (
+	"bytes"
 	"fmt"
 	"math"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -31,7 +31,16 @@ func Parse(src []byte, depth int) (*Doc, error) {
 	if len(src) > math.MaxUint32/2 {
 		return nil, &SyntaxError{Line: 1, Column: 1, Reason: "the document is larger than 2 GiB"}
 	}
-	p := parser{src: src, depth: depth, out: make([]byte, 0, len(src)), tokens: make([]token, 0, len(src)/12+8)}
+	// Two quotes make a string, and most tokens are strings; the bound is for bodies that are nothing else.
+	strings := bytes.Count(src, []byte{'"'}) / 2
+	guess := min(strings+strings/2, len(src)/8) + 8
+	p := parser{src: src, depth: depth, out: make([]byte, 0, len(src)), tokens: make([]token, 0, guess)}
+	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
+		return nil, p.fail("the document begins with a byte order mark: leave it out (RFC 8259 section 8.1)")
+	}
+	if !utf8.Valid(src) {
+		return nil, p.notUTF8()
+	}
 	p.space()
 	if err := p.value(); err != nil {
 		return nil, err
@@ -40,16 +49,21 @@ func Parse(src []byte, depth int) (*Doc, error) {
 	if p.pos < len(p.src) {
 		return nil, p.fail("there is more behind the end of the JSON value")
 	}
-	return &Doc{bytes: p.out, tokens: p.tokens}, nil
+	p.flush()
+	return &Doc{bytes: p.compact(), tokens: p.tokens}, nil
 }
 
+// parser walks src once. Copying lags behind reading: what lies between copied and pos has no white space
+// in it and goes to out in one piece, so that a document that is compact already is copied once.
 type parser struct {
-	src    []byte
-	pos    int
-	depth  int
-	out    []byte
-	tokens []token
-	wide   map[int]map[string]struct{} // names of the wide objects being read, by their token
+	src     []byte
+	pos     int
+	copied  int // src up to here is in out, white space left out
+	skipped int // bytes of white space before pos; pos-skipped is the place in the compact form
+	depth   int // how many more objects and arrays may be opened
+	out     []byte
+	tokens  []token
+	wide    map[int]map[string]struct{} // names of the wide objects being read, by their token
 }
 
 func (p *parser) fail(format string, args ...any) *SyntaxError {
@@ -67,15 +81,48 @@ func (p *parser) failAt(pos int, format string, args ...any) *SyntaxError {
 	return e
 }
 
+// notUTF8 finds the first byte that is not valid UTF-8.
+func (p *parser) notUTF8() *SyntaxError {
+	i := 0
+	for i < len(p.src) {
+		r, n := utf8.DecodeRune(p.src[i:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		i += n
+	}
+	return p.failAt(i, "byte 0x%02x is not valid UTF-8", p.src[i])
+}
+
 func (p *parser) space() {
+	if p.pos >= len(p.src) || p.src[p.pos] > ' ' {
+		return
+	}
+	p.flush()
 	for p.pos < len(p.src) {
 		switch p.src[p.pos] {
 		case ' ', '\t', '\n', '\r':
 			p.pos++
-		default:
-			return
+			continue
 		}
+		break
 	}
+	p.skipped += p.pos - p.copied
+	p.copied = p.pos
+}
+
+// flush brings out up to pos.
+func (p *parser) flush() {
+	p.out = append(p.out, p.src[p.copied:p.pos]...)
+	p.copied = p.pos
+}
+
+// compact is out without the room that white space has left, where that is worth a copy: a Doc lives long.
+func (p *parser) compact() []byte {
+	if cap(p.out)-len(p.out) > len(p.out)/4 {
+		return bytes.Clone(p.out)
+	}
+	return p.out
 }
 
 func (p *parser) peek() byte {
@@ -90,12 +137,12 @@ func (p *parser) value() error {
 		return p.fail("the document ends where a value should be")
 	}
 	switch c := p.src[p.pos]; {
+	case c == '"':
+		return p.str()
 	case c == '{':
 		return p.object()
 	case c == '[':
 		return p.array()
-	case c == '"':
-		return p.str()
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	case c == 't':
@@ -111,62 +158,55 @@ func (p *parser) value() error {
 	}
 }
 
-// open starts an object or array; the caller fills in its end.
+// open starts an object or array; close fills in its end.
 func (p *parser) open(kind Kind) (at int, err error) {
 	if p.depth == 0 {
 		return 0, p.fail("the document is nested too deeply")
 	}
 	p.depth--
 	at = len(p.tokens)
-	p.tokens = append(p.tokens, token{kind: kind, start: uint32(len(p.out))})
-	p.put(p.src[p.pos])
+	p.tokens = append(p.tokens, token{kind: kind, start: uint32(p.pos - p.skipped)})
 	p.pos++
 	p.space()
 	return at, nil
 }
 
 func (p *parser) close(at int, size uint32) {
-	p.put(p.src[p.pos])
 	p.pos++
 	p.depth++
-	delete(p.wide, at)
 	t := &p.tokens[at]
-	t.end, t.size, t.next = uint32(len(p.out)), size, uint32(len(p.tokens))
+	t.end, t.size, t.next = uint32(p.pos-p.skipped), size, uint32(len(p.tokens))
 }
-
-func (p *parser) put(c byte) { p.out = append(p.out, c) }
 
 func (p *parser) object() error {
 	at, err := p.open(Object)
 	if err != nil {
 		return err
 	}
-	size := uint32(0)
+	size, seen := uint32(0), uint64(0)
 	for p.peek() != '}' {
 		if size > 0 {
 			if p.peek() != ',' {
-				return p.fail("expected , or } in an object")
+				return p.expected(", or } in an object")
 			}
-			p.put(',')
 			p.pos++
 			p.space()
 		}
 		if p.peek() != '"' {
-			return p.fail("expected a member name in double quotes")
+			return p.expected("a member name in double quotes")
 		}
 		name := p.pos
 		key := len(p.tokens)
 		if err := p.str(); err != nil {
 			return err
 		}
-		if p.repeated(at, key, size) {
-			return p.failAt(name, "the member %s stands twice in the same object", p.src[name:p.pos])
+		if p.repeated(at, key, size, &seen) {
+			return p.failAt(name, "the member %s stands twice in the same object", clip(p.src[name:p.pos]))
 		}
 		p.space()
 		if p.peek() != ':' {
-			return p.fail("expected : behind a member name")
+			return p.expected(": behind a member name")
 		}
-		p.put(':')
 		p.pos++
 		p.space()
 		if err := p.value(); err != nil {
@@ -175,45 +215,31 @@ func (p *parser) object() error {
 		p.space()
 		size++
 	}
+	if size > wideObject {
+		delete(p.wide, at)
+	}
 	p.close(at, size)
 	return nil
 }
 
-// repeated tells whether the member name in token key already stands in the object at token at. Objects
-// in FHIR are small, so comparing with each is the fast way; wide ones are left to a set by their caller.
-func (p *parser) repeated(at, key int, size uint32) bool {
-	if size == 0 {
-		return false
+// expected fails at pos, where something else stands or nothing.
+func (p *parser) expected(what string) *SyntaxError {
+	if p.pos >= len(p.src) {
+		return p.fail("the document ends where it should have %s", what)
 	}
-	if size >= wideObject {
-		return p.repeatedWide(at, key, size)
+	return p.fail("expected %s", what)
+}
+
+func clip(name []byte) []byte {
+	const most = 64
+	if len(name) <= most {
+		return name
 	}
-	d := Doc{bytes: p.out, tokens: p.tokens}
-	k := p.tokens[key]
-	name := p.out[k.start+1 : k.end-1]
-	text := ""
-	if !k.plain {
-		text = string(unescape(name))
+	cut := most
+	for !utf8.RuneStart(name[cut]) {
+		cut--
 	}
-	i := uint32(at) + 1
-	for range size {
-		o := p.tokens[i]
-		switch {
-		case k.plain && o.plain:
-			if string(p.out[o.start+1:o.end-1]) == string(name) {
-				return true
-			}
-		default:
-			if text == "" {
-				text = string(name)
-			}
-			if (Node{&d, i}).is(text) {
-				return true
-			}
-		}
-		i = p.tokens[i+1].next
-	}
-	return false
+	return append(bytes.Clone(name[:cut]), "…"...)
 }
 
 func (p *parser) array() error {
@@ -225,9 +251,8 @@ func (p *parser) array() error {
 	for p.peek() != ']' {
 		if size > 0 {
 			if p.peek() != ',' {
-				return p.fail("expected , or ] in an array")
+				return p.expected(", or ] in an array")
 			}
-			p.put(',')
 			p.pos++
 			p.space()
 		}
@@ -250,15 +275,13 @@ func (p *parser) literal(word string, kind Kind) error {
 	return nil
 }
 
-// leaf copies the value up to end and records it.
+// leaf records the value from pos to end.
 func (p *parser) leaf(kind Kind, end int, plain bool) {
-	start := len(p.out)
-	p.out = append(p.out, p.src[p.pos:end]...)
-	p.pos = end
 	p.tokens = append(p.tokens, token{
 		kind: kind, plain: plain,
-		start: uint32(start), end: uint32(len(p.out)), next: uint32(len(p.tokens) + 1),
+		start: uint32(p.pos - p.skipped), end: uint32(end - p.skipped), next: uint32(len(p.tokens) + 1),
 	})
+	p.pos = end
 }
 
 // number follows the grammar of RFC 8259 section 6; the text is kept as it is written.
@@ -305,120 +328,4 @@ func (p *parser) number() error {
 	}
 	p.leaf(Number, i, true)
 	return nil
-}
-
-func (p *parser) str() error {
-	plain := true
-	i := p.pos + 1
-	for i < len(p.src) {
-		switch c := p.src[i]; {
-		case c == '"':
-			p.leaf(String, i+1, plain)
-			return nil
-		case c == '\\':
-			plain = false
-			n, err := p.escape(i)
-			if err != nil {
-				return err
-			}
-			i += n
-		case c < 0x20:
-			return p.failAt(i, "control character 0x%02x in a string: write it as \\u%04x", c, c)
-		case c < utf8.RuneSelf:
-			i++
-		default:
-			r, n := utf8.DecodeRune(p.src[i:])
-			if r == utf8.RuneError && n == 1 {
-				return p.failAt(i, "byte 0x%02x is not valid UTF-8", c)
-			}
-			i += n
-		}
-	}
-	return p.failAt(len(p.src), "the document ends inside a string")
-}
-
-// escape checks the escape at i and returns its length. A surrogate must come as a pair, for half of one
-// is no character and could not be served again as UTF-8.
-func (p *parser) escape(i int) (int, error) {
-	if i+1 >= len(p.src) {
-		return 0, p.failAt(i, "the document ends inside a string")
-	}
-	switch p.src[i+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2, nil
-	case 'u':
-		r, ok := hex4(p.src, i+2)
-		if !ok {
-			return 0, p.failAt(i, "expected four hexadecimal digits behind \\u")
-		}
-		if !utf16.IsSurrogate(r) {
-			return 6, nil
-		}
-		if i+7 < len(p.src) && p.src[i+6] == '\\' && p.src[i+7] == 'u' {
-			if low, ok := hex4(p.src, i+8); ok && utf16.DecodeRune(r, low) != utf8.RuneError {
-				return 12, nil
-			}
-		}
-		return 0, p.failAt(i, "half of a surrogate pair")
-	default:
-		return 0, p.failAt(i, "%q is no JSON escape", p.src[i:i+2])
-	}
-}
-
-func hex4(b []byte, at int) (rune, bool) {
-	if at+4 > len(b) {
-		return 0, false
-	}
-	r := rune(0)
-	for _, c := range b[at : at+4] {
-		switch {
-		case c >= '0' && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case c >= 'a' && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case c >= 'A' && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
-}
-
-// unescape decodes the inside of a string that the parser has accepted.
-func unescape(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); {
-		if raw[i] != '\\' {
-			out = append(out, raw[i])
-			i++
-			continue
-		}
-		c := raw[i+1]
-		i += 2
-		switch c {
-		case 'b':
-			out = append(out, '\b')
-		case 'f':
-			out = append(out, '\f')
-		case 'n':
-			out = append(out, '\n')
-		case 'r':
-			out = append(out, '\r')
-		case 't':
-			out = append(out, '\t')
-		case 'u':
-			r, _ := hex4(raw, i)
-			i += 4
-			if utf16.IsSurrogate(r) {
-				low, _ := hex4(raw, i+2)
-				r = utf16.DecodeRune(r, low)
-				i += 6
-			}
-			out = utf8.AppendRune(out, r)
-		default:
-			out = append(out, c)
-		}
-	}
-	return out
 }

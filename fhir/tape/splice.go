@@ -1,6 +1,9 @@
 package tape
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Edit replaces the bytes [Start, End) of a document's compact form with With.
 // Start == End inserts; an empty With deletes.
@@ -10,10 +13,12 @@ type Edit struct {
 }
 
 // Splice returns the compact form with the edits made, in a new slice. Edits must not overlap; they may
-// come in any order, and two insertions at one place keep the order given.
+// come in any order. Insertions at one place keep the order given and come before what is replaced there.
 func (d *Doc) Splice(edits ...Edit) []byte {
 	sorted := slices.Clone(edits)
-	slices.SortStableFunc(sorted, func(a, b Edit) int { return a.Start - b.Start })
+	slices.SortStableFunc(sorted, func(a, b Edit) int {
+		return cmp.Or(a.Start-b.Start, a.End-b.End)
+	})
 	size := len(d.bytes)
 	for _, e := range sorted {
 		size += len(e.With) - (e.End - e.Start)

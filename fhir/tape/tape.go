@@ -49,7 +49,7 @@ type Doc struct {
 }
 
 // Bytes returns the compact form. It must not be changed.
-func (d *Doc) Bytes() []byte { return d.bytes }
+func (d *Doc) Bytes() []byte { return d.bytes[:len(d.bytes):len(d.bytes)] }
 
 // Root returns the document's value.
 func (d *Doc) Root() Node {
