@@ -27,7 +27,10 @@ type LaneRecord struct {
 	BreakerOpen  bool
 	BreakerStep  int       // how many waits of the breaker have passed since it opened
 	ProbeAt      time.Time // when the open breaker lets the next attempt through
-	Cancelling   bool      // the Subscription ended or was deleted: what is owed becomes cancelled, in steps
+	OpenedAt     time.Time // when the breaker opened; kept after it closed for those that it deferred untried
+	ClosedAt     time.Time // when it closed again; zero while it is open or if it never opened
+	Armed        time.Time // the Subscription's re-arming that this record has taken in; zero: it was never off
+	Cancelling   bool      // the Subscription ended or was deleted: everything owed becomes cancelled, in steps
 }
 
 // State is what has become of a notification (DESIGN: states of a notification).
