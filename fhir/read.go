@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"errors"
+	"strings"
 
 	"fhirhook/fhir/tape"
 )
@@ -41,7 +42,7 @@ func Check(doc *tape.Doc) (Incoming, error) {
 	}
 	in := Incoming{Type: Type(name.Text()), Doc: doc}
 	if !in.Type.Known() {
-		return Incoming{}, Errorf(Value, "Resource.resourceType", "%q is not a resource type of FHIR R4", name.Text())
+		return Incoming{}, Errorf(Value, "Resource.resourceType", "%s is not a resource type of FHIR R4", clip(name.Raw()))
 	}
 	if id := root.Get("id"); id.Exists() {
 		if id.Kind() != tape.String || !ValidID(id.Text()) {
@@ -58,8 +59,8 @@ func Check(doc *tape.Doc) (Incoming, error) {
 
 func clip(b []byte) string {
 	const most = 80
-	if len(b) > most {
-		return string(b[:most]) + "…"
+	if len(b) <= most {
+		return string(b)
 	}
-	return string(b)
+	return strings.ToValidUTF8(string(b[:most]), "") + "…"
 }

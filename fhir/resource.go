@@ -57,13 +57,18 @@ type Resource struct {
 	doc  *tape.Doc
 }
 
-// Doc returns the parsed JSON, parsing it at the first call if the parse did not come along (WithDoc).
-// A tombstone, and JSON that the store should never have held, give an empty document.
+// storedDepth is the nesting that Doc reads: how deep is too deep was decided when the resource came in.
+const storedDepth = 1 << 16
+
+// Doc returns the JSON parsed, which happens once, at the first call. A tombstone, and JSON that the store
+// should never have held, give an empty document.
 func (r *Resource) Doc() *tape.Doc {
 	r.once.Do(func() {
-		if r.doc == nil && len(r.JSON) > 0 {
-			r.doc, _ = tape.Parse(r.JSON, 0)
+		doc, err := tape.Parse(r.JSON, storedDepth)
+		if err != nil {
+			doc = &tape.Doc{}
 		}
+		r.doc = doc
 	})
 	return r.doc
 }

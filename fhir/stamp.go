@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 
@@ -60,40 +61,42 @@ func stampMeta(meta tape.Node, versionID, updated string) []tape.Edit {
 func quoted(s string) []byte { return []byte(`"` + s + `"`) }
 
 // SameContent tells whether two resources differ in nothing but id, meta.versionId and meta.lastUpdated.
-// An update with the same content makes no version (docs/architecture.md). Order counts, for what is
-// served is what was sent.
+// An update with the same content makes no version (docs/architecture.md). Order, number text and string
+// escapes count, for what is served is what was sent.
 func SameContent(a, b *tape.Doc) bool {
-	return bytes.Equal(content(a), content(b))
+	return slices.EqualFunc(content(a.Root()), content(b.Root()), func(a, b member) bool {
+		if a.name == "meta" && b.name == "meta" && a.value.Kind() == tape.Object && b.value.Kind() == tape.Object {
+			return slices.EqualFunc(metaContent(a.value), metaContent(b.value), same)
+		}
+		return same(a, b)
+	})
 }
 
-// content is the document without the three stamped members, and without a meta that held nothing else.
-func content(doc *tape.Doc) []byte {
-	root := doc.Root()
-	meta := root.Get("meta")
-	stamped := 0
-	for _, name := range []string{"versionId", "lastUpdated"} {
-		if meta.Get(name).Exists() {
-			stamped++
-		}
-	}
-	var out []byte
+type member struct {
+	name  string
+	value tape.Node
+}
+
+func same(a, b member) bool { return a.name == b.name && bytes.Equal(a.value.Raw(), b.value.Raw()) }
+
+// content is the members but id, and but a meta in which nothing stands that a client could have meant.
+func content(root tape.Node) []member {
+	all := make([]member, 0, root.Len())
 	for name, v := range root.Members() {
-		switch {
-		case name == "id", name == "meta" && meta.Kind() == tape.Object && meta.Len() == stamped:
-		case name == "meta" && meta.Kind() == tape.Object:
-			for inner, v := range meta.Members() {
-				if inner != "versionId" && inner != "lastUpdated" {
-					out = appendMember(out, "meta."+inner, v)
-				}
-			}
-		default:
-			out = appendMember(out, name, v)
+		if name == "id" || name == "meta" && v.Kind() == tape.Object && len(metaContent(v)) == 0 {
+			continue
 		}
+		all = append(all, member{name, v})
 	}
-	return out
+	return all
 }
 
-func appendMember(out []byte, name string, v tape.Node) []byte {
-	out = strconv.AppendQuote(out, name)
-	return append(out, v.Raw()...)
+func metaContent(meta tape.Node) []member {
+	var all []member
+	for name, v := range meta.Members() {
+		if name != "versionId" && name != "lastUpdated" {
+			all = append(all, member{name, v})
+		}
+	}
+	return all
 }
