@@ -31,7 +31,7 @@ type Options struct {
 	MaxBundle      int64
 	Drain          time.Duration
 	Version        string
-	Log            *slog.Logger
+	Log            *slog.Logger `json:"-"`
 }
 
 // settings is Options after they were read and found good.

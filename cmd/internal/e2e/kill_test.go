@@ -1,0 +1,165 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirhook/cmd/internal/app"
+)
+
+// rounds is how often the server is killed in TestKill_nothingIsLost.
+const rounds = 100
+
+// TestKill_nothingIsLost kills the server at random moments under load and starts it again. Every write that
+// was acknowledged must be notified to both Subscriptions, under gap-free numbers, and every duplicate
+// carries the id and number of the first.
+func TestKill_nothingIsLost(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, flaky())
+	data := t.TempDir()
+	quick := func(o *app.Options) { o.Log = nil }
+	server := start(t, data, quick)
+	retry := `,"extension":[{"url":"https://fhirhook.dev/StructureDefinition/subscription-retry","valueString":"exp:50ms,2,1s,1h"}]`
+	for _, status := range []string{"completed", "completed,final"} {
+		body := strings.Replace(seed0Plain, "ENDPOINT", r.URL, 1)
+		body = strings.Replace(body, "status=completed", "status="+status, 1)
+		server.create("Subscription", strings.TrimSuffix(body, "}")+retry+"}")
+	}
+
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	acknowledged := map[string]bool{}
+	for round := range rounds {
+		if round > 0 {
+			server = start(t, data, quick)
+		}
+		for _, id := range load(server, time.Duration(30+random.IntN(170))*time.Millisecond) {
+			acknowledged[id] = true
+		}
+	}
+	server = start(t, data, quick)
+	got := r.await(t, 2*time.Minute, "what is owed after the last kill", func(got []notification) bool {
+		return len(missing(acknowledged, got)) == 0 && gapless(got)
+	})
+	duplicates := judge(t, got)
+	t.Logf("%d rounds: %d writes acknowledged, %d notifications owed, 0 lost, %d duplicates, each with its first id",
+		rounds, len(acknowledged), 2*len(acknowledged), duplicates)
+	if len(acknowledged) < rounds {
+		t.Errorf("only %d writes were acknowledged in %d rounds: the load is too small to mean anything", len(acknowledged), rounds)
+	}
+	if code := server.stop(); code != 0 {
+		t.Errorf("exit code %d, want 0\n%s", code, server.log)
+	}
+	if err := app.Check(t.Context(), data, func(uint64, uint64) {}); err != nil {
+		t.Errorf("the store is not sound after %d kills: %v", rounds, err)
+	}
+}
+
+// flaky answers 503 to every seventh request, so that kills also meet retries.
+func flaky() http.HandlerFunc {
+	var mu sync.Mutex
+	n := 0
+	return func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%7 == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+}
+
+// load writes from several clients until the server, killed after the time given, is gone. It returns the ids
+// of the writes that were acknowledged.
+func load(server *process, alive time.Duration) []string {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var ids []string
+	for range 4 {
+		wg.Go(func() {
+			for {
+				a, err := server.request(http.MethodPost, "/DiagnosticReport", report)
+				if err != nil || a.status != http.StatusCreated {
+					return
+				}
+				location := a.header.Get("Location")
+				_, id, _ := strings.Cut(location, "/DiagnosticReport/")
+				mu.Lock()
+				ids = append(ids, "DiagnosticReport/"+id)
+				mu.Unlock()
+			}
+		})
+	}
+	timer := time.AfterFunc(alive, server.kill)
+	defer timer.Stop()
+	wg.Wait()
+	server.kill()
+	return ids
+}
+
+// missing lists what was acknowledged and has not come to both Subscriptions.
+func missing(acknowledged map[string]bool, got []notification) []string {
+	arrived := map[string]map[string]bool{}
+	for _, n := range got {
+		if arrived[n.resource] == nil {
+			arrived[n.resource] = map[string]bool{}
+		}
+		arrived[n.resource][n.subscription] = true
+	}
+	var lost []string
+	for resource := range acknowledged {
+		if len(arrived[resource]) < 2 {
+			lost = append(lost, resource)
+		}
+	}
+	return lost
+}
+
+// gapless tells whether every number up to the highest has come: those of writes that were stored but not
+// acknowledged, too.
+func gapless(got []notification) bool {
+	numbers, highest := map[string]map[int]bool{}, map[string]int{}
+	for _, n := range got {
+		if numbers[n.subscription] == nil {
+			numbers[n.subscription] = map[int]bool{}
+		}
+		numbers[n.subscription][n.sequence] = true
+		highest[n.subscription] = max(highest[n.subscription], n.sequence)
+	}
+	for subscription, high := range highest {
+		if len(numbers[subscription]) < high {
+			return false
+		}
+	}
+	return true
+}
+
+// judge checks identities and numbers, and counts duplicates.
+func judge(t *testing.T, got []notification) (duplicates int) {
+	t.Helper()
+	idOf, numberOf := map[string]string{}, map[string]int{}
+	numbers := map[string]map[int]string{}
+	for _, n := range got {
+		event := n.subscription + " " + n.resource
+		if id, ok := idOf[event]; ok {
+			duplicates++
+			if id != n.id || numberOf[event] != n.sequence {
+				t.Errorf("%s came as %s number %d and again as %s number %d", event, id, numberOf[event], n.id, n.sequence)
+			}
+			continue
+		}
+		idOf[event], numberOf[event] = n.id, n.sequence
+		if numbers[n.subscription] == nil {
+			numbers[n.subscription] = map[int]string{}
+		}
+		if other, ok := numbers[n.subscription][n.sequence]; ok {
+			t.Errorf("number %d of %s was given to %s and %s", n.sequence, n.subscription, other, n.resource)
+		}
+		numbers[n.subscription][n.sequence] = n.resource
+	}
+	return duplicates
+}

@@ -1,0 +1,97 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// notification is what a receiver got, as far as the tests look.
+type notification struct {
+	id, subscription, resource, interaction string
+	sequence                                int
+	header                                  http.Header
+	path, method                            string
+	body                                    []byte
+	at                                      time.Time
+}
+
+// receiver is a real HTTP server that keeps what it gets, and answers 200 unless told otherwise.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	got    []notification
+	change chan struct{}
+}
+
+func newReceiver(t testing.TB, respond http.HandlerFunc) *receiver {
+	t.Helper()
+	r := &receiver{change: make(chan struct{}, 1)}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, err := io.ReadAll(q.Body)
+		if err != nil {
+			return // the server was killed while it sent
+		}
+		sequence, _ := strconv.Atoi(q.Header.Get("X-Fhirhook-Sequence"))
+		r.mu.Lock()
+		r.got = append(r.got, notification{
+			id: q.Header.Get("webhook-id"), subscription: q.Header.Get("X-Fhirhook-Subscription"),
+			resource: q.Header.Get("X-Fhirhook-Resource"), interaction: q.Header.Get("X-Fhirhook-Interaction"),
+			sequence: sequence, header: q.Header, path: q.URL.Path, method: q.Method, body: body, at: time.Now(),
+		})
+		r.mu.Unlock()
+		select {
+		case r.change <- struct{}{}:
+		default:
+		}
+		if respond != nil {
+			respond(w, q)
+		}
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) all() []notification {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]notification(nil), r.got...)
+}
+
+// await waits until what the receiver has got satisfies done.
+func (r *receiver) await(t testing.TB, within time.Duration, what string, done func([]notification) bool) []notification {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for {
+		got := r.all()
+		if done(got) {
+			return got
+		}
+		select {
+		case <-r.change:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within %s; got %d notifications", what, within, len(got))
+		}
+	}
+}
+
+// atLeast is a condition of await.
+func atLeast(n int) func([]notification) bool {
+	return func(got []notification) bool { return len(got) >= n }
+}
+
+// signature is seed 0's: hex HMAC-SHA256 of the raw body.
+func signature(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
