@@ -1,0 +1,412 @@
+package criteria
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fhirhook/criteria/fhirpath"
+	"fhirhook/fhir/schema"
+	"fhirhook/fhir/tape"
+)
+
+// maxPaths bounds how many alternatives an expression may have: chains of open choices would multiply.
+const maxPaths = 512
+
+// partial is a path on its way: where it leads so far, and what may be said about it.
+type partial struct {
+	path
+	at     *schema.Type
+	outer  bool // a step before the last may select several
+	many   bool // the last step may
+	joined bool // it came out of a union, so counting (an index) has no meaning
+}
+
+// compiler turns one expression into paths, relative to its context.
+type compiler struct {
+	context []partial
+	root    *schema.Type // what %resource is
+	foreign bool         // a part began with another resource type
+}
+
+// compiled is an expression as it concerns one resource type.
+type compiled struct {
+	text  string // the parts that concern it
+	paths []path
+	foci  []*schema.Type // what the paths lead to
+}
+
+// compileParts compiles those top-level parts of an expression that concern the type.
+func compileParts(typ, expression string, tree *fhirpath.Expr) (compiled, error) {
+	root, ok := schema.Lookup(typ)
+	if !ok || root.Class != schema.Resource && root.Class != schema.Abstract {
+		return compiled{}, refuse(expression, typ+" is not a resource type")
+	}
+	var out compiled
+	var texts []string
+	var ends []partial
+	for _, part := range tree.Parts() {
+		c := &compiler{context: []partial{{at: root, path: path{typ: typ}}}, root: root}
+		ps, err := c.top(part)
+		if err != nil {
+			return compiled{}, refuse(expression, err.Error())
+		}
+		if c.foreign {
+			continue
+		}
+		texts = append(texts, expression[part.Start:part.End])
+		ends = append(ends, ps...)
+	}
+	if len(ends) == 0 {
+		return compiled{}, refuse(expression, "no part of the expression is about "+typ)
+	}
+	out.text = strings.Join(texts, " | ")
+	out.paths, out.foci = finish(ends)
+	return out, nil
+}
+
+// compileComponent compiles an expression relative to any of the foci. One that is not found in some of
+// them is only looked for in the others.
+func compileComponent(foci []*schema.Type, typ, expression string) ([]path, error) {
+	tree, err := parseExpression(expression)
+	if err != nil {
+		return nil, err
+	}
+	root, _ := schema.Lookup(typ)
+	var ends []partial
+	var problem error
+	for _, focus := range foci {
+		c := &compiler{context: []partial{{at: focus, path: path{typ: focus.FHIRType()}}}, root: root}
+		ps, err := c.top(tree)
+		if err != nil {
+			problem = err
+			continue
+		}
+		ends = append(ends, ps...)
+	}
+	if len(ends) == 0 {
+		if problem == nil {
+			problem = fmt.Errorf("the composite selects nothing that it could be relative to")
+		}
+		return nil, refuse(expression, problem.Error())
+	}
+	paths, _ := finish(ends)
+	return paths, nil
+}
+
+// finish drops repetitions.
+func finish(ends []partial) ([]path, []*schema.Type) {
+	var paths []path
+	var foci []*schema.Type
+	seen := map[string]bool{}
+	for _, e := range ends {
+		if key := e.path.String(); !seen[key] {
+			seen[key] = true
+			paths = append(paths, e.path)
+		}
+		if e.at != nil && !slices.Contains(foci, e.at) {
+			foci = append(foci, e.at)
+		}
+	}
+	return slices.Clip(paths), foci
+}
+
+// top compiles a whole expression: a condition becomes a computed boolean, all else a selection.
+func (c *compiler) top(e *fhirpath.Expr) ([]partial, error) {
+	if !condition(e) {
+		return c.selection(e)
+	}
+	k, err := c.check(e, c.context[0])
+	if err != nil {
+		return nil, err
+	}
+	boolean, _ := schema.Lookup("boolean")
+	return []partial{{at: boolean, path: path{typ: "boolean", computed: &k}}}, nil
+}
+
+// selection compiles an expression that selects elements.
+func (c *compiler) selection(e *fhirpath.Expr) ([]partial, error) {
+	switch e.Op {
+	case fhirpath.This:
+		return c.context, nil
+	case fhirpath.Resource:
+		return []partial{{at: c.root, path: path{typ: c.root.Name, fromRoot: true}}}, nil
+	case fhirpath.Member:
+		return c.member(e)
+	case fhirpath.Call:
+		return c.call(e)
+	case fhirpath.Index:
+		ps, err := c.selection(e.Left)
+		if err != nil {
+			return nil, err
+		}
+		return nth(ps, e.Number)
+	case fhirpath.As:
+		ps, err := c.selection(e.Left)
+		if err != nil {
+			return nil, err
+		}
+		return cast(ps, e.Name)
+	case fhirpath.Union:
+		return c.union(e)
+	default:
+		return nil, at(e, "a condition or a literal selects no element")
+	}
+}
+
+func (c *compiler) union(e *fhirpath.Expr) ([]partial, error) {
+	var all []partial
+	for _, part := range e.Parts() {
+		ps, err := c.selection(part)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range ps {
+			p.joined = true
+			all = append(all, p)
+		}
+	}
+	return limit(all)
+}
+
+// member goes to a member; at the head of an expression a resource type's name stands for the resource.
+func (c *compiler) member(e *fhirpath.Expr) ([]partial, error) {
+	from := c.context
+	if e.Left == nil {
+		if t, ok := schema.Lookup(e.Name); ok && t.Is("Resource") {
+			if c.context[0].at != c.root || len(c.context[0].steps) > 0 {
+				return nil, at(e, "inside a condition, name elements without the resource type")
+			}
+			if c.root.Is(e.Name) {
+				return c.context, nil
+			}
+			c.foreign = true
+			return nil, nil
+		}
+	} else {
+		var err error
+		if from, err = c.selection(e.Left); err != nil {
+			return nil, err
+		}
+	}
+	var out []partial
+	var lacking []string
+	for _, p := range from {
+		element, ok := p.at.Element(e.Name)
+		if !ok {
+			lacking = append(lacking, missing(p.at, e.Name))
+			continue
+		}
+		next, err := p.enter(element)
+		if err != nil {
+			return nil, at(e, "%v", err)
+		}
+		out = append(out, next...)
+	}
+	if len(out) == 0 && len(from) > 0 {
+		return nil, at(e, "%s", strings.Join(slices.Compact(lacking), "; "))
+	}
+	return limit(out)
+}
+
+// missing explains that there is no such element, and what its writer may have meant.
+func missing(t *schema.Type, name string) string {
+	for e := range t.All() {
+		if !e.Choice {
+			continue
+		}
+		for _, typ := range e.Types {
+			if e.Member(typ) == name {
+				return fmt.Sprintf("%s has no element %s in FHIRPath: write %s.ofType(%s)", t.Name, name, e.Name, typ)
+			}
+		}
+	}
+	return fmt.Sprintf("%s has no element %s", t.Name, name)
+}
+
+// enter follows an element into each of its types.
+func (p partial) enter(e *schema.Element) ([]partial, error) {
+	if p.at.Class == schema.Primitive {
+		var err error
+		if p, err = p.sibling(); err != nil {
+			return nil, err
+		}
+	}
+	var out []partial
+	for _, name := range e.Types {
+		t, ok := schema.Lookup(name)
+		if !ok {
+			return nil, fmt.Errorf("%s is not a type", name)
+		}
+		next := partial{at: t, outer: p.outer || p.many, many: e.Repeats, joined: p.joined}
+		next.fromRoot = p.fromRoot
+		next.typ, next.system = t.FHIRType(), ""
+		if name == "Resource" {
+			next.typ = "" // told by the value
+		}
+		if name == "code" {
+			next.system = e.System
+		}
+		next.steps = append(slices.Clone(p.steps), step{name: e.Member(name), nth: -1})
+		out = append(out, next)
+	}
+	return out, nil
+}
+
+// sibling leads to the object that holds a primitive's id and extensions (R4 json.html#primitive).
+func (p partial) sibling() (partial, error) {
+	if len(p.steps) == 0 {
+		return p, fmt.Errorf("extensions of a primitive can't be reached from inside its own condition")
+	}
+	p.steps = slices.Clone(p.steps)
+	last := &p.steps[len(p.steps)-1]
+	if last.name == "" || len(last.keep) > 0 {
+		return p, fmt.Errorf("extensions of a primitive behind a condition on it are not supported")
+	}
+	last.name = "_" + last.name
+	return p, nil
+}
+
+// nth keeps one element. What is counted is the whole of what was selected, so there must be one array.
+func nth(ps []partial, n int) ([]partial, error) {
+	out := make([]partial, 0, len(ps))
+	for _, p := range ps {
+		if p.outer || p.joined {
+			return nil, fmt.Errorf("an index is only supported where one array can be counted, not behind elements that repeat or a union")
+		}
+		last := len(p.steps) - 1
+		if last < 0 || p.steps[last].nth >= 0 {
+			p.steps = append(slices.Clone(p.steps), step{nth: n})
+		} else {
+			p.steps = slices.Clone(p.steps)
+			p.steps[last].nth = n
+		}
+		p.many = false
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// where keeps the elements that pass.
+func (p partial) where(k check) partial {
+	last := len(p.steps) - 1
+	if last < 0 || p.steps[last].nth >= 0 {
+		p.steps = append(slices.Clone(p.steps), step{keep: []check{k}, nth: -1})
+		return p
+	}
+	p.steps = slices.Clone(p.steps)
+	p.steps[last].keep = append(slices.Clone(p.steps[last].keep), k)
+	return p
+}
+
+// cast keeps what is of a type: exactly it, as HL7's own expressions mean it where a choice has both uri
+// and canonical; or, if nothing can be exactly that, what is derived from it.
+func cast(ps []partial, name string) ([]partial, error) {
+	want, ok := schema.LookupFold(name)
+	if !ok {
+		return nil, fmt.Errorf("%s is not a FHIR type", name)
+	}
+	var exact, derived, inline []partial
+	var have []string
+	for _, p := range ps {
+		have = append(have, p.at.FHIRType())
+		switch {
+		case p.at.FHIRType() == want.Name:
+			exact = append(exact, p)
+		case p.at.Is(want.Name):
+			derived = append(derived, p)
+		case p.at.Name == "Resource" && want.Class == schema.Resource:
+			p = p.where(check{op: isResource, literal: want.Name})
+			p.at, p.typ = want, want.Name
+			inline = append(inline, p)
+		}
+	}
+	switch {
+	case len(ps) == 0:
+		return nil, nil
+	case len(exact) > 0:
+		return append(exact, inline...), nil
+	case len(derived)+len(inline) > 0:
+		return append(derived, inline...), nil
+	}
+	slices.Sort(have)
+	return nil, fmt.Errorf("it is never of type %s, only %s", want.Name, strings.Join(slices.Compact(have), " or "))
+}
+
+// call compiles the functions that select.
+func (c *compiler) call(e *fhirpath.Expr) ([]partial, error) {
+	from := c.context
+	if e.Left != nil {
+		var err error
+		if from, err = c.selection(e.Left); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case e.Name == "where" && len(e.Args) == 1:
+		return c.where(e, from)
+	case e.Name == "extension" && len(e.Args) == 1 && e.Args[0].Op == fhirpath.Text:
+		return extension(e, from, e.Args[0].Name)
+	case e.Name == "first" && len(e.Args) == 0:
+		return nth(from, 0)
+	case e.Name == "resolve":
+		return nil, at(e, "resolve() is only supported in conditions of the form resolve() is Type")
+	}
+	return nil, at(e, "the function %s with %d arguments is not supported here", e.Name, len(e.Args))
+}
+
+func (c *compiler) where(e *fhirpath.Expr, from []partial) ([]partial, error) {
+	var out []partial
+	var problem error
+	for _, p := range from {
+		k, err := c.check(e.Args[0], inside(p))
+		if err != nil {
+			problem = err // it may make sense for another type of the choice
+			continue
+		}
+		out = append(out, p.where(k))
+	}
+	if len(out) == 0 {
+		return nil, problem
+	}
+	return out, nil
+}
+
+// inside is the context of a condition about the elements of p.
+func inside(p partial) partial {
+	return partial{at: p.at, path: path{typ: p.typ}}
+}
+
+func extension(e *fhirpath.Expr, from []partial, url string) ([]partial, error) {
+	var out []partial
+	for _, p := range from {
+		element, ok := p.at.Element("extension")
+		if !ok {
+			continue
+		}
+		next, err := p.enter(element)
+		if err != nil {
+			return nil, at(e, "%v", err)
+		}
+		for _, n := range next {
+			urlPath := path{steps: []step{{name: "url", nth: -1}}, typ: "uri"}
+			out = append(out, n.where(check{op: equals, paths: []path{urlPath}, literal: url, kind: tape.String}))
+		}
+	}
+	if len(out) == 0 && len(from) > 0 {
+		return nil, at(e, "%s has no extensions", from[0].at.Name)
+	}
+	return limit(out)
+}
+
+func limit(ps []partial) ([]partial, error) {
+	if len(ps) > maxPaths {
+		return nil, fmt.Errorf("the expression has more than %d alternatives: say which types are meant with ofType()", maxPaths)
+	}
+	return ps, nil
+}
+
+func at(e *fhirpath.Expr, format string, args ...any) error {
+	return fmt.Errorf("column "+strconv.Itoa(e.Start+1)+": "+format, args...)
+}
