@@ -1,0 +1,144 @@
+package criteria
+
+import "strings"
+
+// Keys are what an inverted index finds candidates by. A value of an equality has one, an element has
+// several, and this holds: if a value matches a subject, then its key is among the subject's keys of that
+// parameter. The reverse need not hold; candidates are verified.
+
+// equality tells whether all of a term's values have keys.
+func (t *Term) equality() bool {
+	switch t.Kind {
+	case Token, URI:
+		return t.Modifier == ""
+	case Reference:
+		return t.Modifier != modifierMissing && t.Modifier != modifierIdentifier && t.Modifier != modifierBelow
+	case String:
+		return t.Modifier == modifierExact
+	default:
+		return false
+	}
+}
+
+// key is an equality value's key for a parameter.
+func key(p *Param, v Value) string {
+	switch v := v.(type) {
+	case *tokenValue:
+		return v.key(p)
+	case *referenceValue:
+		return v.key()
+	case *uriValue:
+		return v.url
+	case *stringValue:
+		return v.text
+	default:
+		return ""
+	}
+}
+
+// appendKeys adds the keys of all elements.
+func (x *values) appendKeys(out []string, s *Subject) []string {
+	for i := range x.codes {
+		out = x.codes[i].appendKeys(out, x.param)
+	}
+	for i := range x.targets {
+		out = x.targets[i].appendKeys(out, s)
+	}
+	for i := range x.addresses {
+		a := &x.addresses[i]
+		url, _, versioned := strings.Cut(a.whole, "|")
+		out = append(out, a.whole)
+		if versioned {
+			out = append(out, url)
+		}
+		if local := s.localForm(url); local != "" {
+			out = append(out, local)
+		}
+	}
+	for i := range x.phrases {
+		out = append(out, x.phrases[i].raw)
+	}
+	return out
+}
+
+// tokenForms says what codes of a parameter may look like, which decides what its keys can distinguish.
+func (p *Param) tokenForms() (unknownSystems, loose bool) {
+	for i := range p.paths {
+		switch p.paths[i].typ {
+		case "code":
+			unknownSystems = unknownSystems || p.paths[i].system == ""
+		case "ContactPoint", "string", "markdown":
+			loose = true
+		}
+	}
+	return unknownSystems, loose
+}
+
+func (v *tokenValue) key(p *Param) string {
+	unknownSystems, loose := p.tokenForms()
+	code := v.code
+	if loose {
+		code = looseContact("phone", code)
+	}
+	switch {
+	case v.code == "":
+		return v.system + "|"
+	case v.system == "" || unknownSystems:
+		return code
+	default:
+		return v.system + "|" + code
+	}
+}
+
+func (c *coded) appendKeys(out []string, p *Param) []string {
+	_, loose := p.tokenForms()
+	code := c.code
+	if loose {
+		code = looseContact("phone", code)
+	}
+	if c.rule == byTruth {
+		for _, system := range specialValues {
+			out = append(out, system+"|", system+"|"+code)
+		}
+	} else if c.system != "" {
+		out = append(out, c.system+"|", c.system+"|"+code)
+	}
+	return append(out, code)
+}
+
+func (v *referenceValue) key() string {
+	switch {
+	case v.version != "" || !v.rest:
+		return v.url
+	default:
+		return v.target.place()
+	}
+}
+
+// place is where the target is, without its version: Type/id, or base/Type/id.
+func (t *target) place() string {
+	local := string(t.kind) + "/" + t.id
+	if t.base == "" {
+		return local
+	}
+	return t.base + "/" + local
+}
+
+func (t *target) appendKeys(out []string, s *Subject) []string {
+	out = append(out, t.url)
+	if t.whole != t.url {
+		out = append(out, t.whole)
+	}
+	if !t.rest {
+		return out
+	}
+	out = append(out, t.place())
+	if s.own(t.base) {
+		local := string(t.kind) + "/" + t.id
+		out = append(out, t.id, local)
+		for _, base := range s.ownBases() {
+			out = append(out, base+"/"+local)
+		}
+	}
+	return out
+}

@@ -1,0 +1,258 @@
+package criteria
+
+import (
+	"slices"
+
+	"fhirhook/fhir"
+)
+
+// Set finds those of many queries that match a resource, without trying them all.
+//
+// Each query is filed under one of its equality terms, the rarest at the time, under a key for each of
+// the term's alternatives; a resource's own keys lead to the candidates, which are then verified. Queries
+// without an equality term are tried one by one for every resource of their type. Queries with the same
+// canonical form are one entry and share one evaluation.
+//
+// Match may run concurrently with itself, not with Add and Remove.
+type Set struct {
+	byID    map[string]*entry
+	byText  map[entryKey]*entry
+	buckets map[fhir.Type]*bucket // "" is that of queries about all types
+}
+
+type entryKey struct {
+	text  string
+	table *Definitions
+}
+
+type entry struct {
+	query *Query
+	ids   []string
+	term  int // by which it is filed; -1: none
+}
+
+type bucket struct {
+	filed   map[fileKey]map[string][]*entry
+	unfiled map[*entry]struct{}
+}
+
+// fileKey names the parameter of filed entries. In the bucket of all types it differs from type to type, so
+// there it is the code and the table to look it up in.
+type fileKey struct {
+	param *Param
+	table *Definitions
+	code  string
+}
+
+func (k fileKey) paramOf(t fhir.Type) (*Param, bool) {
+	if k.param != nil {
+		return k.param, true
+	}
+	return k.table.Param(t, k.code)
+}
+
+// Add puts a query into the set under an id; one that is there under that id already is replaced.
+func (s *Set) Add(id string, q *Query) {
+	if s.byID == nil {
+		s.byID, s.byText, s.buckets = map[string]*entry{}, map[entryKey]*entry{}, map[fhir.Type]*bucket{}
+	}
+	s.Remove(id)
+	k := entryKey{q.text, q.table}
+	e := s.byText[k]
+	if e == nil {
+		e = &entry{query: q, term: s.rarest(q)}
+		s.byText[k] = e
+		s.eachPlace(e, func(b *bucket, f fileKey, key string) {
+			if e.term < 0 {
+				b.unfiled[e] = struct{}{}
+				return
+			}
+			if b.filed[f] == nil {
+				b.filed[f] = map[string][]*entry{}
+			}
+			b.filed[f][key] = append(b.filed[f][key], e)
+		})
+	}
+	e.ids = append(e.ids, id)
+	s.byID[id] = e
+}
+
+// Remove takes a query out of the set.
+func (s *Set) Remove(id string) {
+	e := s.byID[id]
+	if e == nil {
+		return
+	}
+	delete(s.byID, id)
+	e.ids = without1(e.ids, id)
+	if len(e.ids) > 0 {
+		return
+	}
+	delete(s.byText, entryKey{e.query.text, e.query.table})
+	s.eachPlace(e, func(b *bucket, f fileKey, key string) {
+		if e.term < 0 {
+			delete(b.unfiled, e)
+			return
+		}
+		if b.filed[f][key] = without1(b.filed[f][key], e); len(b.filed[f][key]) == 0 {
+			delete(b.filed[f], key)
+		}
+		if len(b.filed[f]) == 0 {
+			delete(b.filed, f)
+		}
+	})
+}
+
+// without1 takes one x out of list, whose order does not matter.
+func without1[T comparable](list []T, x T) []T {
+	i := slices.Index(list, x)
+	if i < 0 {
+		return list
+	}
+	last := len(list) - 1
+	list[i] = list[last]
+	var zero T
+	list[last] = zero
+	return list[:last]
+}
+
+// Len counts the ids in the set.
+func (s *Set) Len() int { return len(s.byID) }
+
+// FiledUnder tells by which term a query is found; false if it is tried for every resource of its types.
+func (s *Set) FiledUnder(id string) (*Term, bool) {
+	e := s.byID[id]
+	if e == nil || e.term < 0 {
+		return nil, false
+	}
+	return &e.query.terms[e.term], true
+}
+
+// Match returns the ids of the queries that find the resource, sorted.
+func (s *Set) Match(r *fhir.Resource, env Env) []string { return s.Matches(NewSubject(r, env)) }
+
+// Matches is Match for a subject that is used further.
+func (s *Set) Matches(subject *Subject) []string {
+	var candidates []*entry
+	var keys []string
+	of := subject.resource.Key.Type
+	for _, t := range []fhir.Type{of, ""} {
+		b := s.buckets[t]
+		if b == nil || subject.resource.Deleted {
+			continue
+		}
+		for e := range b.unfiled {
+			candidates = append(candidates, e)
+		}
+		for f, filed := range b.filed {
+			p, ok := f.paramOf(of)
+			if !ok {
+				continue
+			}
+			keys = subject.values(p).appendKeys(keys[:0], subject)
+			for _, key := range keys {
+				candidates = append(candidates, filed[key]...)
+			}
+		}
+	}
+	var ids []string
+	tried := make(map[*entry]struct{}, min(len(candidates), 64))
+	for _, e := range candidates {
+		if _, again := tried[e]; again {
+			continue
+		}
+		tried[e] = struct{}{}
+		if e.query.Matches(subject) {
+			ids = append(ids, e.ids...)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// eachPlace calls f with each place of an entry: one for each type, key and alternative.
+func (s *Set) eachPlace(e *entry, f func(b *bucket, k fileKey, key string)) {
+	types := e.query.types
+	if len(types) == 0 {
+		types = []fhir.Type{""}
+	}
+	for _, t := range types {
+		b := s.buckets[t]
+		if b == nil {
+			b = &bucket{map[fileKey]map[string][]*entry{}, map[*entry]struct{}{}}
+			s.buckets[t] = b
+		}
+		if e.term < 0 {
+			f(b, fileKey{}, "")
+			continue
+		}
+		k, keys := filing(&e.query.terms[e.term], t, e.query.table)
+		for _, key := range keys {
+			f(b, k, key)
+		}
+	}
+}
+
+// filing is where a term is filed in the bucket of a type.
+func filing(t *Term, of fhir.Type, table *Definitions) (fileKey, []string) {
+	k := fileKey{table: table, code: t.Name}
+	if of != "" {
+		if p, ok := t.Param(of); ok {
+			k = fileKey{param: p}
+		}
+	}
+	p := k.param
+	if p == nil {
+		p, _ = table.Param(fhir.Types()[0], t.Name) // of all types: common to them, so any serves for keys
+	}
+	keys := make([]string, len(t.Values))
+	for i, v := range t.Values {
+		keys[i] = key(p, v)
+	}
+	slices.Sort(keys)
+	return k, slices.Compact(keys)
+}
+
+// rarest picks the equality term that shares its keys with the fewest entries so far; between equals the
+// kind that tells resources apart best; -1 if there is none.
+func (s *Set) rarest(q *Query) int {
+	best, bestCost := -1, 0
+	for i := range q.terms {
+		t := &q.terms[i]
+		if !t.equality() {
+			continue
+		}
+		of := fhir.Type("")
+		if len(q.types) > 0 {
+			of = q.types[0]
+		}
+		f, keys := filing(t, of, q.table)
+		cost := 0
+		if b := s.buckets[of]; b != nil {
+			for _, key := range keys {
+				cost += len(b.filed[f][key])
+			}
+		}
+		cost = cost<<8 | min(len(keys), 31)<<3 | commonness(t)
+		if best < 0 || cost < bestCost {
+			best, bestCost = i, cost
+		}
+	}
+	return best
+}
+
+// commonness guesses, from 0, how many resources share a value of the term.
+func commonness(t *Term) int {
+	switch {
+	case t.Name == "_id":
+		return 0
+	case t.Kind == Reference:
+		return 1
+	case t.Kind == URI || t.Kind == String:
+		return 2
+	case slices.ContainsFunc(t.Values, func(v Value) bool { token, ok := v.(*tokenValue); return ok && token.code != "" && token.bar }):
+		return 3
+	default:
+		return 4
+	}
+}
