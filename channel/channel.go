@@ -37,7 +37,7 @@ type Message struct {
 	Type, Focus  string // resource type and id; "" on a test
 	Version      string // versionId; "" on a test
 	Updated      time.Time
-	Body         []byte // the version's bytes; nil for a delete or a test
+	Body         []byte // the version's bytes; nil for a test, and for a delete unless its dialect sends the version that ended
 	Test         bool
 }
 
@@ -73,8 +73,9 @@ func (e *SendError) Error() string {
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Err }
 
-// Channel sends. A failed attempt returns a *SendError, with the Reply as far as there was one; an error of
-// another type means that nothing was tried (ctx ended, or the Message can't be built).
+// Channel sends. A failed attempt returns a *SendError, with the Reply as far as there was one; so does a
+// Message that can't be built, which would fail again at once. An error of another type means that ctx ended:
+// the attempt doesn't count and is due again.
 type Channel interface {
 	Send(ctx context.Context, m Message) (Reply, error)
 }

@@ -1,0 +1,187 @@
+package resthook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirhook/channel"
+)
+
+// Dialect describes a delivery: what the request is, what counts as success, and what a Subscription gets that
+// says nothing else. It is data only; texts in it may hold the placeholders of template.go.
+type Dialect struct {
+	Name  string
+	About string // one line for people
+
+	Change Form  // a create or an update
+	Bare   *Form // a create or an update if the Subscription names no payload; nil: as Change
+	Delete Form  // a deletion; no method: the dialect has none, and asking for it is refused
+	Ping   Form  // a test
+
+	ContentType string // of every body; "": the Subscription's payload
+	Signature   Signature
+	Headers     []OwnHeader
+
+	Success      Codes
+	Timeout      time.Duration // of a whole exchange, the reply's body included
+	Ladder       string        // as in the extension subscription-retry: "1m,5m" or "exp:FIRST,FACTOR,CAP,GIVEUP"
+	Requests     int           // at most, the first included; 0: as the ladder says
+	Orders       []string      // that a Subscription may ask for (none, resource, subscription); the first is the default
+	Interactions []string      // that notify by default: create, update, delete
+	Names        Naming        // of events that aren't in the catalogue
+	Events       []Event       // the catalogue, in order of precedence
+}
+
+// Form is the shape of one kind of request.
+type Form struct {
+	Method  string
+	Address Address
+	Body    string // template; "": no body
+}
+
+// Address says what URL a request goes to.
+type Address uint8
+
+// The address styles.
+const (
+	AtEndpoint Address = iota // the endpoint exactly as it was given
+	AtResource                // the endpoint is a service base: endpoint/Type/id, before the endpoint's query
+)
+
+// Signature says where a dialect's signature stands and how it is written. The zero value: nowhere.
+type Signature struct {
+	Header string
+	Form   string // FormBody, FormSHA256 or FormTimestamped
+}
+
+// OwnHeader is a header that a dialect adds. It is left out where its value comes out empty.
+type OwnHeader struct {
+	Name  string
+	Value string // template
+	On    string // interaction that it is confined to; "": every request
+}
+
+// Event is a name of the dialect's own for some changes.
+type Event struct {
+	Name         string
+	Type         string   // resource type
+	Interactions []string // create, update, delete
+	Criteria     string   // search parameters that the version must meet as well; "": none
+	Enters       bool     // only where the previous version didn't meet Criteria
+}
+
+// DeleteCarriesVersion tells whether the message of a deletion holds the version that it ended, so that
+// Message.Body has to be that version's bytes.
+func (d Dialect) DeleteCarriesVersion() bool { return strings.Contains(d.Delete.Body, "${resource}") }
+
+// CanDelete tells whether the dialect has a message for deletions.
+func (d Dialect) CanDelete() bool { return d.Delete.Method != "" }
+
+// For narrows a dialect to a Subscription: its payload decides the content type where the dialect leaves it
+// open, its signature form and timeout replace the dialect's, and Change becomes the form that it will get.
+// The result is what ParseHeader needs.
+func (d Dialect) For(t channel.Target) Dialect {
+	if d.ContentType == "" {
+		d.ContentType = t.Payload
+	}
+	if t.Signature != "" {
+		d.Signature.Form = t.Signature
+		if d.Signature.Header == "" {
+			d.Signature.Header = "X-Signature"
+		}
+	}
+	if t.Timeout > 0 {
+		d.Timeout = t.Timeout
+	}
+	if t.Payload == "" && d.Bare != nil {
+		d.Change, d.Bare = *d.Bare, nil
+	}
+	return d
+}
+
+// Owns tells whether a header name belongs to the dialect, in any case of letters.
+func (d Dialect) Owns(name string) bool {
+	if d.Signature.Header != "" && strings.EqualFold(name, d.Signature.Header) {
+		return true
+	}
+	return slices.ContainsFunc(d.Headers, func(h OwnHeader) bool { return strings.EqualFold(name, h.Name) })
+}
+
+// Check reports everything that is wrong with a dialect, joined; nil if it can be used.
+func (d Dialect) Check() error {
+	var errs []error
+	problem := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("dialect %s: "+format, append([]any{d.Name}, args...)...))
+	}
+	if d.Name == "" || strings.Trim(d.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		problem("the name must be of a-z, 0-9 and -")
+	}
+	forms := []struct {
+		what string
+		f    Form
+	}{{"change", d.Change}, {"delete", d.Delete}, {"ping", d.Ping}}
+	if d.Bare != nil {
+		forms = append(forms, struct {
+			what string
+			f    Form
+		}{"bare", *d.Bare})
+	}
+	for _, x := range forms {
+		switch x.f.Method {
+		case "POST", "PUT", "PATCH", "DELETE":
+		case "":
+			if x.what != "delete" {
+				problem("%s has no method", x.what)
+			}
+		default:
+			problem("%s has the method %q, not POST, PUT, PATCH or DELETE", x.what, x.f.Method)
+		}
+		if err := checkTemplate(x.f.Body); err != nil {
+			problem("body of %s: %v", x.what, err)
+		}
+	}
+	if d.Ping.Address == AtResource {
+		problem("a ping has no resource to be addressed")
+	}
+	if strings.Contains(d.Ping.Body, "${resource}") {
+		problem("a ping has no resource to carry")
+	}
+	for _, h := range d.Headers {
+		if err := checkName(h.Name); err != nil {
+			problem("%v", err)
+		}
+		if err := checkTemplate(h.Value); err != nil {
+			problem("header %s: %v", h.Name, err)
+		}
+		if strings.Contains(h.Value, "${resource}") {
+			problem("header %s can't hold a resource", h.Name)
+		}
+	}
+	if d.Signature.Header != "" {
+		if err := checkName(d.Signature.Header); err != nil {
+			problem("%v", err)
+		}
+		if !slices.Contains(Forms(), d.Signature.Form) {
+			problem("signature form %q is none of %s", d.Signature.Form, strings.Join(Forms(), ", "))
+		}
+	}
+	if len(d.Success) == 0 {
+		problem("no status counts as success")
+	}
+	if d.Timeout <= 0 {
+		problem("no timeout")
+	}
+	if d.Ladder == "" {
+		problem("no ladder")
+	}
+	if len(d.Orders) == 0 {
+		problem("no order")
+	}
+	if len(d.Interactions) == 0 {
+		problem("no interactions")
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,88 @@
+package resthook
+
+import (
+	"slices"
+	"strings"
+)
+
+// PingEvent is the event name of a test message in every dialect.
+const PingEvent = "ping"
+
+// Naming makes the name of an event that no catalogue entry fits. The zero value is the generic one:
+// practitioner-role.created.
+type Naming struct {
+	Plural  bool   // practitioner-roles
+	Deleted string // the word for a deletion; "": deleted
+}
+
+// Name returns the name for a type and an interaction (create, update or delete).
+func (n Naming) Name(typ, interaction string) string {
+	word := past(interaction)
+	if interaction == "delete" && n.Deleted != "" {
+		word = n.Deleted
+	}
+	noun := Kebab(typ)
+	if n.Plural {
+		noun = plural(noun)
+	}
+	return noun + "." + word
+}
+
+// Event returns the name that a change goes by in the dialect: the first catalogue entry of its type and
+// interaction that fits, else the generic name. fits judges an entry that has Criteria; nil: none fits.
+func (d Dialect) Event(typ, interaction string, fits func(Event) bool) string {
+	for _, e := range d.Events {
+		if e.Type != typ || !slices.Contains(e.Interactions, interaction) {
+			continue
+		}
+		if e.Criteria == "" || fits != nil && fits(e) {
+			return e.Name
+		}
+	}
+	return d.Names.Name(typ, interaction)
+}
+
+// Kebab writes a type's name in kebab-case: practitioner-role.
+func Kebab(typ string) string {
+	var b strings.Builder
+	for i, r := range typ {
+		if r >= 'A' && r <= 'Z' {
+			if i > 0 {
+				b.WriteByte('-')
+			}
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// past is the word for what an interaction did.
+func past(interaction string) string {
+	switch interaction {
+	case "create":
+		return "created"
+	case "update":
+		return "updated"
+	case "delete":
+		return "deleted"
+	default:
+		return interaction
+	}
+}
+
+// plural covers the nouns that R4's types end in.
+func plural(noun string) string {
+	switch {
+	case noun == "media", strings.HasSuffix(noun, "-media"), strings.HasSuffix(noun, "parameters"), strings.HasSuffix(noun, "capabilities"):
+		return noun
+	case strings.HasSuffix(noun, "sis"):
+		return strings.TrimSuffix(noun, "is") + "es"
+	case strings.HasSuffix(noun, "y") && !strings.HasSuffix(noun, "ey") && !strings.HasSuffix(noun, "ay"):
+		return strings.TrimSuffix(noun, "y") + "ies"
+	case strings.HasSuffix(noun, "s"), strings.HasSuffix(noun, "x"), strings.HasSuffix(noun, "ch"):
+		return noun + "es"
+	default:
+		return noun + "s"
+	}
+}

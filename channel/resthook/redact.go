@@ -1,0 +1,61 @@
+package resthook
+
+import (
+	"bytes"
+	"net/url"
+	"sort"
+	"strings"
+
+	"fhirhook/channel"
+)
+
+// mask stands where a secret stood.
+const mask = "********"
+
+// shortestToken is the length from which a word of a header value is masked by itself too: "Bearer" and
+// "application" say nothing, a token without its scheme does.
+const shortestToken = 8
+
+// redact takes the target's secrets, header values and query out of what an endpoint sent back, which may echo
+// the request. It bounds what an honest receiver gives away; one that wants to tell can always encode.
+func redact(reply []byte, t channel.Target) []byte {
+	for _, s := range secretsOf(t) {
+		if bytes.Contains(reply, []byte(s)) {
+			reply = bytes.ReplaceAll(reply, []byte(s), []byte(mask))
+		}
+	}
+	return reply
+}
+
+// secretsOf lists what must not be told, the longest first so that no part of one stays behind.
+func secretsOf(t channel.Target) []string {
+	var all []string
+	add := func(s string) {
+		if len(s) > 2 {
+			all = append(all, s)
+		}
+	}
+	for _, s := range t.Secrets {
+		add(s)
+	}
+	for _, h := range t.Headers {
+		add(h.Value)
+		for _, word := range strings.Fields(h.Value) {
+			if len(word) >= shortestToken {
+				add(word)
+			}
+		}
+	}
+	if u, err := url.Parse(t.Endpoint); err == nil && u.RawQuery != "" {
+		add(u.RawQuery)
+		for _, values := range u.Query() {
+			for _, v := range values {
+				if len(v) >= shortestToken {
+					add(v)
+				}
+			}
+		}
+	}
+	sort.SliceStable(all, func(i, j int) bool { return len(all[i]) > len(all[j]) })
+	return all
+}

@@ -1,0 +1,127 @@
+package resthook
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"fhirhook/channel"
+)
+
+// Instant is how times are written in bodies: UTC with three decimals.
+const Instant = "2006-01-02T15:04:05.000Z"
+
+// fact is the value of a placeholder: a text, a number, or the resource's own bytes.
+type fact struct {
+	text string
+	bare bool // in JSON it stands without quotes
+}
+
+// facts are the placeholders. In a body each becomes a whole JSON value, in a header the bare text.
+var facts = map[string]func(m channel.Message, now time.Time) fact{
+	"id":           func(m channel.Message, _ time.Time) fact { return fact{text: m.ID} },
+	"event":        func(m channel.Message, _ time.Time) fact { return fact{text: m.Event} },
+	"interaction":  func(m channel.Message, _ time.Time) fact { return fact{text: m.Interaction} },
+	"action":       func(m channel.Message, _ time.Time) fact { return fact{text: past(m.Interaction)} },
+	"type":         func(m channel.Message, _ time.Time) fact { return fact{text: m.Type} },
+	"focus":        func(m channel.Message, _ time.Time) fact { return fact{text: m.Focus} },
+	"version":      func(m channel.Message, _ time.Time) fact { return fact{text: m.Version} },
+	"tenant":       func(m channel.Message, _ time.Time) fact { return fact{text: m.Tenant} },
+	"subscription": func(m channel.Message, _ time.Time) fact { return fact{text: m.Subscription} },
+	"sequence":     func(m channel.Message, _ time.Time) fact { return number(int64(m.Sequence)) },
+	"attempt":      func(m channel.Message, _ time.Time) fact { return number(int64(m.Attempt)) },
+	// Seconds of this attempt; unlike updated it differs from try to try.
+	"sent": func(_ channel.Message, now time.Time) fact { return number(now.Unix()) },
+	// The change's lastUpdated, so that a body is the same at every try; on a test, which has no change, the sending.
+	"updated": func(m channel.Message, now time.Time) fact {
+		if m.Test || m.Updated.IsZero() {
+			return fact{text: now.UTC().Format(Instant)}
+		}
+		return fact{text: m.Updated.UTC().Format(Instant)}
+	},
+	"resource": func(m channel.Message, _ time.Time) fact { return fact{text: string(m.Body), bare: true} },
+}
+
+func number(n int64) fact { return fact{text: strconv.FormatInt(n, 10), bare: true} }
+
+// split cuts a template at its placeholders: text, name, text, name, …, text.
+func split(t string) ([]string, error) {
+	var parts []string
+	for {
+		before, rest, found := strings.Cut(t, "${")
+		if !found {
+			return append(parts, t), nil
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			return nil, fmt.Errorf("${%s has no closing brace", rest)
+		}
+		if facts[name] == nil {
+			return nil, fmt.Errorf("unknown placeholder ${%s}", name)
+		}
+		parts = append(parts, before, name)
+		t = after
+	}
+}
+
+func checkTemplate(t string) error {
+	_, err := split(t)
+	return err
+}
+
+// fillBody renders a JSON template. A body that is the resource and nothing else is the Message's own bytes.
+func fillBody(t string, m channel.Message, now time.Time) ([]byte, error) {
+	if t == "" {
+		return nil, nil
+	}
+	if t == resource {
+		return m.Body, nil
+	}
+	parts, err := split(t)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	for i, p := range parts {
+		if i%2 == 0 {
+			b.WriteString(p)
+			continue
+		}
+		f := facts[p](m, now)
+		if f.bare {
+			b.WriteString(f.text)
+			continue
+		}
+		if err := enc.Encode(f.text); err != nil {
+			return nil, fmt.Errorf("encode ${%s}: %w", p, err)
+		}
+		b.Truncate(b.Len() - 1) // the encoder's line feed
+	}
+	return b.Bytes(), nil
+}
+
+// fillText renders a header's template; "" if any of its placeholders is empty.
+func fillText(t string, m channel.Message, now time.Time) (string, error) {
+	parts, err := split(t)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for i, p := range parts {
+		if i%2 == 0 {
+			b.WriteString(p)
+			continue
+		}
+		f := facts[p](m, now)
+		if f.text == "" {
+			return "", nil
+		}
+		b.WriteString(f.text)
+	}
+	return b.String(), nil
+}
