@@ -57,13 +57,51 @@ func (l Lane) Check() error {
 // CheckCursor is what every engine asks of a cursor's name.
 func CheckCursor(name string) error { return checkName("cursor", name) }
 
-// CheckFocus keeps tenants apart (invariant 9): a lane speaks of its own tenant's resources, or of none.
-func CheckFocus(l Lane, focus fhir.Key) error {
+// Check is what every engine asks of a notification that is owed.
+func (n Notification) Check() error {
+	switch {
+	case n.Number == 0:
+		return errors.New("notifications are numbered from 1")
+	case n.Tries < 0:
+		return errors.New("a notification can't have been tried less than never")
+	}
+	return errors.Join(checkFocus(n.Lane, n.Focus), checkTime("next", n.Next))
+}
+
+// Check is what every engine asks of an attempt.
+func (a Attempt) Check() error {
+	switch {
+	case a.Time.IsZero():
+		return errors.New("an attempt has a time")
+	case a.Try < 0:
+		return errors.New("tries count from 1, and 0 stands for none")
+	}
+	return errors.Join(checkFocus(a.Lane, a.Focus), checkTime("time", a.Time))
+}
+
+// Check is what every engine asks of a lane's record.
+func (r LaneRecord) Check() error {
+	if r.Failures < 0 || r.BreakerStep < 0 {
+		return errors.New("a lane counts its failures and its breaker's steps from 0")
+	}
+	return r.Lane.Check()
+}
+
+// checkFocus keeps tenants apart (invariant 9): a lane speaks of its own tenant's resources, or of none.
+func checkFocus(l Lane, focus fhir.Key) error {
 	if err := l.Check(); err != nil {
 		return err
 	}
 	if focus != (fhir.Key{}) && focus.Tenant != l.Tenant {
 		return fmt.Errorf("lane %s/%s can't speak of %s of tenant %q", l.Tenant, l.Subscription, focus, focus.Tenant)
+	}
+	return nil
+}
+
+// checkTime bounds times that stand in keys, where they are nanoseconds in 64 bits.
+func checkTime(what string, t time.Time) error {
+	if year := t.Year(); !t.IsZero() && (year < 1700 || year > 2200) {
+		return fmt.Errorf("the %s lies in the year %d", what, year)
 	}
 	return nil
 }

@@ -71,6 +71,7 @@ type Scope struct {
 // Reader reads one consistent state. It and what it yields hold only until the function returns, but for
 // *fhir.Resource, which is the caller's to keep. Keep a View short (some hundred rows): a long one makes an
 // embedded engine's file grow. To walk further, open another View and go on from a key at the same place.
+// A walk shows what stood when it began, and not what its Writer writes meanwhile.
 type Reader interface {
 	// Last is the place of this state: its newest row.
 	Last() Seq

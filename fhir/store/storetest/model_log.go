@@ -22,6 +22,12 @@ type modelReader struct {
 
 func (r *modelReader) Last() store.Seq { return store.Seq(r.committed + len(r.own)) }
 
+// freeze returns a reader that doesn't see what is written later.
+func (r *modelReader) freeze() *modelReader {
+	frozen := *r
+	return &frozen
+}
+
 // row returns a row that is known to be there.
 func (r *modelReader) row(seq store.Seq) store.Change {
 	if i := int(seq) - 1 - r.committed; i >= 0 {
@@ -70,6 +76,7 @@ func (r *modelReader) Version(key fhir.Key, version uint64) (*fhir.Resource, err
 }
 
 func (r *modelReader) Type(tenant string, t fhir.Type, after string, at store.Seq) iter.Seq2[*fhir.Resource, error] {
+	r = r.freeze()
 	return func(yield func(*fhir.Resource, error) bool) {
 		for _, id := range r.ids(tenant, t) {
 			if id <= after {
@@ -107,6 +114,7 @@ func (r *modelReader) ids(tenant string, t fhir.Type) []string {
 }
 
 func (r *modelReader) Changes(after store.Seq) iter.Seq2[store.Change, error] {
+	r = r.freeze()
 	return func(yield func(store.Change, error) bool) {
 		for seq := after + 1; seq <= r.Last(); seq++ {
 			if !yield(r.row(seq), nil) {
@@ -117,6 +125,7 @@ func (r *modelReader) Changes(after store.Seq) iter.Seq2[store.Change, error] {
 }
 
 func (r *modelReader) History(scope store.Scope, before store.Seq) iter.Seq2[store.Change, error] {
+	r = r.freeze()
 	return func(yield func(store.Change, error) bool) {
 		seq := r.Last()
 		if before > 0 && before <= seq {

@@ -3,7 +3,6 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -113,10 +112,10 @@ func (r *queueReader) Cursor(name string) (store.Cursor, error) { return r.curso
 func (r *queueReader) Lane(lane store.Lane) (store.LaneRecord, error) { return r.record(lane), nil }
 
 func (r *queueReader) Lanes(after store.Lane) iter.Seq2[store.LaneRecord, error] {
-	lanes := slices.SortedFunc(maps.Keys(r.lanes), compareLanes)
+	lanes := maps.Clone(r.lanes)
 	return func(yield func(store.LaneRecord, error) bool) {
-		for _, lane := range lanes {
-			if compareLanes(lane, after) > 0 && !yield(r.lanes[lane], nil) {
+		for _, lane := range slices.SortedFunc(maps.Keys(lanes), compareLanes) {
+			if compareLanes(lane, after) > 0 && !yield(lanes[lane], nil) {
 				return
 			}
 		}
@@ -124,11 +123,10 @@ func (r *queueReader) Lanes(after store.Lane) iter.Seq2[store.LaneRecord, error]
 }
 
 func (r *queueReader) Owed(lane store.Lane, from uint64) iter.Seq2[store.Notification, error] {
-	numbers := slices.Sorted(maps.Keys(r.owed[lane]))
+	owed := maps.Clone(r.owed[lane])
 	return func(yield func(store.Notification, error) bool) {
-		for _, number := range numbers {
-			n, still := r.owed[lane][number]
-			if still && number >= from && !yield(n, nil) {
+		for _, number := range slices.Sorted(maps.Keys(owed)) {
+			if number >= from && !yield(owed[number], nil) {
 				return
 			}
 		}
@@ -187,7 +185,7 @@ func (w *queueWriter) SetCursor(name string, c store.Cursor) error {
 }
 
 func (w *queueWriter) PutLane(r store.LaneRecord) error {
-	if err := r.Lane.Check(); err != nil {
+	if err := r.Check(); err != nil {
 		return err
 	}
 	r.Owed = uint64(len(w.owed[r.Lane]))
@@ -214,10 +212,7 @@ func (w *queueWriter) count(lane store.Lane) {
 }
 
 func (w *queueWriter) Owe(n store.Notification) error {
-	if n.Number == 0 {
-		return errors.New("notifications are numbered from 1")
-	}
-	if err := store.CheckFocus(n.Lane, n.Focus); err != nil {
+	if err := n.Check(); err != nil {
 		return err
 	}
 	w.lane(n.Lane)[n.Number] = n
@@ -234,11 +229,8 @@ func (w *queueWriter) Settle(lane store.Lane, number uint64) error {
 }
 
 func (w *queueWriter) Record(a store.Attempt) error {
-	if err := store.CheckFocus(a.Lane, a.Focus); err != nil {
+	if err := a.Check(); err != nil {
 		return err
-	}
-	if a.Time.IsZero() {
-		return errors.New("an attempt has a time")
 	}
 	w.attempts = append(w.attempts, a)
 	return nil

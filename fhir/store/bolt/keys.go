@@ -1,0 +1,90 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"time"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// Parts of a key are separated by a zero byte, which no part holds (store.CheckAppend), so that keys sort
+// as their parts do. Numbers stand at the end, 8 bytes, the highest first.
+
+// The buckets. One is nested: attempts of a day stand in attempt/20260131.
+const (
+	metaBucket    = "meta"    // both files: see file.go
+	logBucket     = "log"     // seq → row
+	versionBucket = "version" // tenant 0 type 0 id 0 version → seq, interaction
+	typeBucket    = "type"    // tenant 0 type 0 seq → nothing
+	tenantBucket  = "tenant"  // tenant 0 seq → nothing
+	requestBucket = "request" // request key → seq of its last row
+	cursorBucket  = "cursor"  // name → seq, step
+	laneBucket    = "lane"    // tenant 0 subscription → record
+	owedBucket    = "owed"    // tenant 0 subscription 0 number → notification
+	waitingBucket = "waiting" // tenant 0 subscription 0 next number → nothing
+	attemptBucket = "attempt" // day / tenant 0 subscription 0 number time ordinal → attempt
+)
+
+func seqKey(seq store.Seq) []byte { return binary.BigEndian.AppendUint64(nil, uint64(seq)) }
+
+// lastNumber returns the 8 bytes at the end of a key as a number.
+func lastNumber(key []byte) uint64 {
+	if len(key) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key[len(key)-8:])
+}
+
+// prefix joins parts, each with a zero byte behind it, and leaves room for a number.
+func prefix(parts ...string) []byte {
+	n := 8
+	for _, p := range parts {
+		n += len(p) + 1
+	}
+	b := make([]byte, 0, n)
+	for _, p := range parts {
+		b = append(append(b, p...), 0)
+	}
+	return b
+}
+
+// numbered puts a number behind a prefix, into new memory.
+func numbered(prefix []byte, n uint64) []byte {
+	b := make([]byte, len(prefix), len(prefix)+8)
+	copy(b, prefix)
+	return binary.BigEndian.AppendUint64(b, n)
+}
+
+// behind is the first key behind all that begin with a prefix that ends in a zero byte.
+func behind(prefix []byte) []byte {
+	b := append([]byte(nil), prefix...)
+	b[len(b)-1] = 1
+	return b
+}
+
+func resourcePrefix(k fhir.Key) []byte { return prefix(k.Tenant, string(k.Type), k.ID) }
+
+func lanePrefix(l store.Lane) []byte { return prefix(l.Tenant, l.Subscription) }
+
+// laneKey has no zero byte at its end: nothing stands behind the subscription.
+func laneKey(l store.Lane) []byte { return []byte(l.Tenant + "\x00" + l.Subscription) }
+
+// orderedTime is a time as a number that sorts as times do (store.Attempt.Check bounds them).
+func orderedTime(t time.Time) uint64 { return uint64(t.UnixNano()) ^ 1<<63 }
+
+func timeOf(ordered uint64) time.Time { return time.Unix(0, int64(ordered^1<<63)).UTC() }
+
+func waitingKey(n store.Notification) []byte {
+	return binary.BigEndian.AppendUint64(numbered(lanePrefix(n.Lane), orderedTime(n.Next)), n.Number)
+}
+
+const dayLayout = "20060102"
+
+func dayBucket(t time.Time) string { return attemptBucket + "/" + t.UTC().Format(dayLayout) }
+
+// attemptKey ends in an ordinal, for two lines of the log may be of the same instant.
+func attemptKey(a store.Attempt, ordinal uint16) []byte {
+	b := numbered(numbered(lanePrefix(a.Lane), a.Number), orderedTime(a.Time))
+	return binary.BigEndian.AppendUint16(b, ordinal)
+}

@@ -1,0 +1,91 @@
+package bolt
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// logWriter is store.Writer over the overlay of a group.
+type logWriter struct {
+	logReader
+	o      *overlay
+	origin store.Origin
+	now    time.Time
+	last   store.Seq
+	rows   [][]byte // its own, in order
+}
+
+func newLogWriter(o *overlay, origin store.Origin, clock func() time.Time) (*logWriter, error) {
+	w := &logWriter{logReader: logReader{source: o}, o: o, origin: origin, now: fhir.Millis(clock())}
+	k, v := o.before(logBucket, numbered(nil, math.MaxUint64), nil)
+	if k == nil {
+		return w, nil
+	}
+	w.last = store.Seq(lastNumber(k))
+	t, err := rowTime(v)
+	if err != nil {
+		return nil, fmt.Errorf("row %d of the log: %w", w.last, err)
+	}
+	if w.now.Before(t) { // the clock went back, maybe while the store was closed
+		w.now = t
+	}
+	return w, nil
+}
+
+func (w *logWriter) Last() store.Seq { return w.last }
+
+func (w *logWriter) Now() time.Time { return w.now }
+
+func (w *logWriter) Append(r *fhir.Resource, i fhir.Interaction) error {
+	if err := store.CheckAppend(r, i, w.now); err != nil {
+		return err
+	}
+	key := resourcePrefix(r.Key)
+	if newest, _ := w.newest(key); r.Version != newest+1 {
+		return fmt.Errorf("append %s: version %d does not follow %d", r.Key, r.Version, newest)
+	}
+	if len(w.rows) == 0 {
+		if _, err := w.Request(w.origin.RequestKey); err == nil {
+			return store.ErrRepeated
+		}
+		w.first = w.last + 1
+	}
+	w.last++
+	row := encodeRow(r, i, w.origin)
+	w.rows = append(w.rows, row)
+	seq := uint64(w.last)
+	for _, put := range [...]struct {
+		bucket     string
+		key, value []byte
+	}{
+		{logBucket, seqKey(w.last), row},
+		{versionBucket, numbered(key, r.Version), encodePlace(w.last, i)},
+		{typeBucket, numbered(prefix(r.Key.Tenant, string(r.Key.Type)), seq), nil},
+		{tenantBucket, numbered(prefix(r.Key.Tenant), seq), nil},
+	} {
+		if err := w.o.put(put.bucket, put.key, put.value); err != nil {
+			return fmt.Errorf("append %s: %w", r.Key, err)
+		}
+	}
+	return nil
+}
+
+// finish completes the transaction: each row learns how many stand behind it, and the request is noted.
+func (w *logWriter) finish() (store.Commit, error) {
+	if len(w.rows) == 0 {
+		return store.Commit{}, nil
+	}
+	for i, row := range w.rows {
+		setRowsBehind(row, uint32(len(w.rows)-1-i))
+	}
+	if w.origin.RequestKey != "" {
+		if err := w.o.put(requestBucket, []byte(w.origin.RequestKey), seqKey(w.last)); err != nil {
+			return store.Commit{}, err
+		}
+	}
+	return store.Commit{Seq: w.last, Time: w.now}, nil
+}

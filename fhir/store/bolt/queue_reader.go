@@ -1,0 +1,102 @@
+package bolt
+
+import (
+	"bytes"
+	"iter"
+	"time"
+
+	"fhirhook/fhir/store"
+)
+
+// queueReader is store.QueueReader over any source.
+type queueReader struct{ source }
+
+func (r *queueReader) Cursor(name string) (store.Cursor, error) {
+	v, ok := r.get(cursorBucket, []byte(name))
+	if name == "" || !ok {
+		return store.Cursor{}, nil
+	}
+	return decodeCursor(v)
+}
+
+func (r *queueReader) Lane(lane store.Lane) (store.LaneRecord, error) {
+	v, ok := r.get(laneBucket, laneKey(lane))
+	if !ok {
+		return newLane(lane), nil
+	}
+	return decodeLane(lane, v)
+}
+
+func newLane(lane store.Lane) store.LaneRecord { return store.LaneRecord{Lane: lane, Next: 1, Head: 1} }
+
+func (r *queueReader) Lanes(after store.Lane) iter.Seq2[store.LaneRecord, error] {
+	return func(yield func(store.LaneRecord, error) bool) {
+		for k, v := range r.ascend(laneBucket, append(laneKey(after), 0), nil) {
+			tenant, subscription, _ := bytes.Cut(k, []byte{0})
+			record, err := decodeLane(store.Lane{Tenant: string(tenant), Subscription: string(subscription)}, v)
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Owed(lane store.Lane, from uint64) iter.Seq2[store.Notification, error] {
+	return func(yield func(store.Notification, error) bool) {
+		prefix := lanePrefix(lane)
+		for k, v := range r.ascend(owedBucket, numbered(prefix, from), prefix) {
+			n, err := decodeNotification(lane, lastNumber(k), v)
+			if !yield(n, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Waiting(lane store.Lane) iter.Seq2[store.Notification, error] {
+	return func(yield func(store.Notification, error) bool) {
+		prefix := lanePrefix(lane)
+		for k := range r.ascend(waitingBucket, prefix, prefix) {
+			number := lastNumber(k)
+			v, _ := r.get(owedBucket, numbered(prefix, number)) // Check proves that it is there
+			n, err := decodeNotification(lane, number, v)
+			if !yield(n, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Attempts(scope store.AttemptScope) iter.Seq2[store.Attempt, error] {
+	return func(yield func(store.Attempt, error) bool) {
+		prefix := lanePrefix(scope.Lane)
+		for _, name := range r.children(attemptBucket) {
+			if !scopeHasDay(scope, name) {
+				continue
+			}
+			for k, v := range r.ascend(attemptBucket+"/"+name, prefix, prefix) {
+				a, err := decodeAttempt(scope.Lane, k[len(prefix):], v)
+				if err == nil && (a.Time.Before(scope.Since) || !scope.Until.IsZero() && !a.Time.Before(scope.Until)) {
+					continue
+				}
+				if !yield(a, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// scopeHasDay tells whether a day may hold what a scope selects. Names of days sort as days do.
+func scopeHasDay(scope store.AttemptScope, name string) bool {
+	if !scope.Since.IsZero() && name < scope.Since.UTC().Format(dayLayout) {
+		return false
+	}
+	return scope.Until.IsZero() || name <= scope.Until.UTC().Format(dayLayout)
+}
+
+// dayEnd is the instant behind a day.
+func dayEnd(name string) (time.Time, error) {
+	start, err := time.Parse(dayLayout, name)
+	return start.AddDate(0, 0, 1), err
+}
