@@ -44,6 +44,7 @@ type Element struct {
 	Choice   bool     // one of Types at a time, and the JSON name says which
 	Required bool     // at least one
 	Repeats  bool     // an array in JSON
+	Summary  bool     // among those that _summary=true shows (R4 search.html#summary)
 	Types    []string // names for Lookup; more than one only for a choice
 	ValueSet string   // canonical of the set that its codes must come from, "" if they are free
 	System   string   // the one code system of ValueSet, "" if there are several or none

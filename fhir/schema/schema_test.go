@@ -53,22 +53,22 @@ func TestType_element(t *testing.T) {
 		typ, name string
 		want      Element
 	}{
-		{"Patient", "name", Element{Name: "name", Repeats: true, Types: []string{"HumanName"}}},
-		{"Patient", "id", Element{Name: "id", Types: []string{"id"}}},
+		{"Patient", "name", Element{Name: "name", Repeats: true, Summary: true, Types: []string{"HumanName"}}},
+		{"Patient", "id", Element{Name: "id", Summary: true, Types: []string{"id"}}},
 		{"Patient", "contact", Element{Name: "contact", Repeats: true, Types: []string{"Patient.contact"}}},
-		{"Patient.contact", "modifierExtension", Element{Name: "modifierExtension", Repeats: true, Types: []string{"Extension"}}},
-		{"Patient", "deceased", Element{Name: "deceased", Choice: true, Types: []string{"boolean", "dateTime"}}},
+		{"Patient.contact", "modifierExtension", Element{Name: "modifierExtension", Repeats: true, Summary: true, Types: []string{"Extension"}}},
+		{"Patient", "deceased", Element{Name: "deceased", Choice: true, Summary: true, Types: []string{"boolean", "dateTime"}}},
 		{"Patient", "gender", Element{
-			Name: "gender", Types: []string{"code"},
+			Name: "gender", Summary: true, Types: []string{"code"},
 			ValueSet: "http://hl7.org/fhir/ValueSet/administrative-gender", System: "http://hl7.org/fhir/administrative-gender",
 		}},
 		{"Questionnaire.item", "item", Element{Name: "item", Repeats: true, Types: []string{"Questionnaire.item"}}},
 		{"Observation", "status", Element{
-			Name: "status", Required: true, Types: []string{"code"},
+			Name: "status", Required: true, Summary: true, Types: []string{"code"},
 			ValueSet: "http://hl7.org/fhir/ValueSet/observation-status", System: "http://hl7.org/fhir/observation-status",
 		}},
 		{"Task", "intent", Element{ // codes of two systems
-			Name: "intent", Required: true, Types: []string{"code"}, ValueSet: "http://hl7.org/fhir/ValueSet/task-intent",
+			Name: "intent", Required: true, Summary: true, Types: []string{"code"}, ValueSet: "http://hl7.org/fhir/ValueSet/task-intent",
 		}},
 	}
 	for _, tt := range tests {

@@ -64,7 +64,8 @@ func readElement(row string) Element {
 	for i, name := range e.Types {
 		e.Types[i] = strings.TrimPrefix(name, "#")
 	}
-	if len(columns) > 4 {
+	e.Summary = len(columns) > 5
+	if len(columns) > 4 && columns[4] != "" {
 		e.ValueSet = valueSet(columns[4])
 	}
 	return e

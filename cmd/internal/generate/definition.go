@@ -27,6 +27,7 @@ type elementDefinition struct {
 	Path             string
 	Min              int
 	Max              string
+	IsSummary        bool
 	Base             struct{ Path string }
 	ContentReference string
 	Type             []struct {
