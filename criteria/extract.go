@@ -20,82 +20,90 @@ type step struct {
 	nth  int // only that one of those kept, from 0; all: -1
 }
 
-// each yields what the paths select, from at or from root, until yield has enough.
+// each yields what the paths select, from at or from root, until yield has enough. It is called for every
+// parameter that a subscription names, on every write: yield and the resource travel as separate
+// arguments all the way down, so that neither makes the other escape to the heap.
 func each(paths []path, at, root tape.Node, yield func(Leaf) bool) bool {
 	for i := range paths {
 		p := &paths[i]
-		w := walker{root: root, path: p, yield: yield}
-		from := at
+		from := spot{node: at}
 		if p.fromRoot {
-			from = root
+			from.node = root
 		}
-		switch {
-		case p.computed != nil:
-			if !w.compute(from) {
+		if !from.node.Exists() {
+			continue
+		}
+		if p.computed != nil {
+			if !p.compute(from.node, root, yield) {
 				return false
 			}
-		case from.Exists():
-			if !w.walk(Leaf{Node: from}, p.steps) {
-				return false
-			}
+		} else if !p.walk(p.steps, from, root, yield) {
+			return false
 		}
 	}
 	return true
 }
 
-type walker struct {
-	root  tape.Node
-	path  *path
-	yield func(Leaf) bool
+// spot is where a walk stands, and how it came there.
+type spot struct {
+	node, owner tape.Node
+	name        string
 }
 
-func (w *walker) compute(at tape.Node) bool {
-	if !at.Exists() {
-		return true
-	}
-	switch w.path.computed.holds(at, w.root) {
+func (p *path) compute(at, root tape.Node, yield func(Leaf) bool) bool {
+	switch p.computed.holds(at, root) {
 	case yes:
-		return w.yield(Leaf{Type: "boolean", Computed: "true"})
+		return yield(Leaf{Type: "boolean", Computed: "true"})
 	case no:
-		return w.yield(Leaf{Type: "boolean", Computed: "false"})
+		return yield(Leaf{Type: "boolean", Computed: "false"})
 	default:
 		return true
 	}
 }
 
-func (w *walker) walk(at Leaf, steps []step) bool {
+func (p *path) walk(steps []step, from spot, root tape.Node, yield func(Leaf) bool) bool {
 	if len(steps) == 0 {
-		if k := at.Node.Kind(); k == tape.Null || k == tape.Array {
-			return true // no value; and an array in an array is not FHIR
-		}
-		at.Type, at.System = w.path.typ, w.path.system
-		if at.Type == "" {
-			at.Type = at.Node.Get("resourceType").Text()
-		}
-		return w.yield(at)
+		return p.arrive(from, yield)
 	}
 	s, rest := &steps[0], steps[1:]
 	if s.name == "" {
-		if s.nth > 0 || !s.keeps(at.Node, w.root) {
+		if s.nth > 0 || !s.keeps(from.node, root) {
 			return true
 		}
-		return w.walk(at, rest)
+		return p.walk(rest, from, root, yield)
+	}
+	member := from.node.Get(s.name)
+	if !member.Exists() {
+		return true
 	}
 	n := 0
-	for e := range at.Node.Get(s.name).Elements() {
-		if !s.keeps(e, w.root) {
+	for e := range member.Elements() {
+		if !s.keeps(e, root) {
 			continue
 		}
 		if s.nth < 0 || s.nth == n {
-			if !w.walk(Leaf{Node: e, Owner: at.Node, Name: s.name}, rest) {
+			if !p.walk(rest, spot{node: e, owner: from.node, name: s.name}, root, yield) {
 				return false
 			}
 		}
-		if n++; n > s.nth && s.nth >= 0 {
+		if n++; s.nth >= 0 && n > s.nth {
 			break
 		}
 	}
 	return true
+}
+
+// arrive yields the element, unless it is null, which is no value, or an array in an array, which is not FHIR.
+func (p *path) arrive(at spot, yield func(Leaf) bool) bool {
+	switch at.node.Kind() {
+	case tape.Null, tape.Array:
+		return true
+	}
+	leaf := Leaf{Node: at.node, Type: p.typ, System: p.system, Owner: at.owner, Name: at.name}
+	if leaf.Type == "" {
+		leaf.Type = at.node.Get("resourceType").Text()
+	}
+	return yield(leaf)
 }
 
 func (s *step) keeps(n, root tape.Node) bool {
