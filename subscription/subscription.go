@@ -34,9 +34,9 @@ type Order uint8
 
 // The orders.
 const (
-	Unordered     Order = iota // none: whatever is due
-	ByResource                 // resource: at most one unfinished notification per resource, versions in order
-	BySubscription             // subscription: one at a time, strictly in order
+	Unordered      Order = iota // none: whatever is due
+	ByResource                  // resource: at most one unfinished notification per resource, versions in order
+	BySubscription              // subscription: one at a time, strictly in order
 )
 
 // Subscription is a compiled Subscription resource.
@@ -46,7 +46,7 @@ type Subscription struct {
 	Status       Status
 	End          time.Time // zero: never
 	Criteria     string    // as the resource has it
-	Queries      []*criteria.Query
+	Query        *criteria.Query
 	Interactions Interactions
 	Target       channel.Target
 	Ladder       Ladder

@@ -1,0 +1,206 @@
+package subscription
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// phase is where a Subscription stands, as far as owing goes.
+type phase uint8
+
+const (
+	gone   phase = iota // never written, deleted, or ended: owes nothing, and what it owed is cancelled
+	asleep              // off: owes nothing new, and what it owed is kept
+	live                // owes
+	broken              // would owe, but can't be compiled: matching waits for it alone
+)
+
+// active is what the log says about Subscriptions up to a place: the fold of their versions in order of Seq.
+// It keeps every Subscription that exists, so that the order among them does not depend on this binary.
+type active struct {
+	o       Options
+	env     env
+	tenants map[string]*tenant
+	ends    map[store.Lane]time.Time // of those that are live or broken and have an end to come
+}
+
+// env is what matching depends on beside the resource.
+type env criteria.Env
+
+// at is env at the time of a change, which is 'now' in criteria.
+func (e env) at(updated time.Time) criteria.Env {
+	e.Now = updated
+	return criteria.Env(e)
+}
+
+type tenant struct {
+	set  criteria.Set
+	subs map[string]*entry // by id
+}
+
+type entry struct {
+	version uint64
+	phase   phase
+	terms   terms
+	problem error // why it is broken
+}
+
+// terms is what of a Subscription decides beside its criteria.
+type terms struct {
+	interactions Interactions
+	end          time.Time // zero: never
+	wild         bool      // [*]
+}
+
+func termsOf(s *Subscription) terms {
+	return terms{s.Interactions, s.End, len(s.Query.Types()) == 0}
+}
+
+// ask tells whether the Subscription asks for changes of this kind at this time.
+func (t terms) ask(c store.Change) bool {
+	switch c.Resource.Key.Type {
+	case fhir.Subscription, fhir.AuditEvent:
+		if t.wild { // what the server does itself would echo for ever (DESIGN: [*])
+			return false
+		}
+	}
+	return t.interactions.Has(c.Interaction) && (t.end.IsZero() || c.Resource.Updated.Before(t.end))
+}
+
+func newActive(o Options, e criteria.Env) *active {
+	o.Policy = nil // what was admitted once stays admitted; the dialer judges each connection
+	return &active{o: o, env: env(e), tenants: map[string]*tenant{}, ends: map[store.Lane]time.Time{}}
+}
+
+// turn is what a version of a Subscription changes, before it is applied.
+type turn struct {
+	lane     store.Lane
+	first    bool          // the Subscription is not in the set yet
+	from, to phase         // equal for most updates
+	entry    *entry        // nil: it does not exist any more
+	sub      *Subscription // nil unless it becomes or stays live
+}
+
+// look works out what a version changes.
+func (a *active) look(r *fhir.Resource) turn {
+	t := turn{lane: store.Lane{Tenant: r.Key.Tenant, Subscription: r.Key.ID}}
+	old := a.entry(t.lane)
+	t.first = old == nil
+	if old != nil {
+		t.from = old.phase
+	}
+	if r.Deleted {
+		return t
+	}
+	t.entry, t.sub = a.compile(r)
+	t.to = t.entry.phase
+	return t
+}
+
+// compile reads a version. Only status and end decide whether a Subscription sleeps or has ended, so that one
+// that can't be compiled any more still can be switched off.
+func (a *active) compile(r *fhir.Resource) (e *entry, s *Subscription) {
+	e = &entry{version: r.Version}
+	if end, err := fhir.ParseInstant(r.Doc().Root().Get("end").Text()); err == nil {
+		e.terms.end = end // also of one that doesn't compile
+	}
+	switch off := r.Doc().Root().Get("status").Is(string(Off)); {
+	case off && !e.terms.end.IsZero() && !r.Updated.Before(e.terms.end):
+		e.phase = gone
+		return e, nil
+	case off:
+		e.phase = asleep
+		return e, nil
+	}
+	if s, e.problem = Parse(r.Key, r.Version, r.Doc(), a.o); e.problem != nil {
+		e.phase = broken
+		return e, nil
+	}
+	e.phase, e.terms = live, termsOf(s)
+	return e, s
+}
+
+// apply makes the turn.
+func (a *active) apply(t turn) {
+	of := a.tenants[t.lane.Tenant]
+	if of == nil {
+		of = &tenant{subs: map[string]*entry{}}
+		a.tenants[t.lane.Tenant] = of
+	}
+	id := t.lane.Subscription
+	if t.from == live {
+		of.set.Remove(id)
+	}
+	delete(a.ends, t.lane)
+	if t.entry == nil {
+		delete(of.subs, id)
+		return
+	}
+	of.subs[id] = t.entry
+	if t.to == live {
+		of.set.Add(id, t.sub.Query)
+	}
+	if end := t.entry.terms.end; !end.IsZero() && (t.to == live || t.to == broken) {
+		a.ends[t.lane] = end
+	}
+}
+
+func (a *active) entry(lane store.Lane) *entry {
+	if of := a.tenants[lane.Tenant]; of != nil {
+		return of.subs[lane.Subscription]
+	}
+	return nil
+}
+
+// owing returns the ids of the Subscriptions that owe a change, in order. judged is the version that the
+// criteria are held against: the one that the change wrote or, of a delete, the one that it ended.
+func (a *active) owing(c store.Change, judged *fhir.Resource) []string {
+	of := a.tenants[c.Resource.Key.Tenant]
+	if of == nil || c.Origin.Server {
+		return nil
+	}
+	ids := of.set.Match(judged, a.env.at(c.Resource.Updated))
+	return slices.DeleteFunc(ids, func(id string) bool { return !of.subs[id].terms.ask(c) })
+}
+
+// rank is how many Subscriptions of a tenant come before an id.
+func (a *active) rank(tenant, id string) uint64 {
+	var n uint64
+	if of := a.tenants[tenant]; of != nil {
+		for other := range of.subs {
+			if other < id {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// from drops the ids that come before a rank.
+func (a *active) from(tenant string, rank uint64, ids []string) []string {
+	if rank == 0 || len(ids) == 0 {
+		return ids
+	}
+	all := slices.Sorted(maps.Keys(a.tenants[tenant].subs))
+	if rank >= uint64(len(all)) {
+		return nil
+	}
+	at, _ := slices.BinarySearch(ids, all[rank])
+	return ids[at:]
+}
+
+// nextEnd is when the next Subscription ends; zero if none does.
+func (a *active) nextEnd() time.Time {
+	var next time.Time
+	for _, end := range a.ends {
+		if next.IsZero() || end.Before(next) {
+			next = end
+		}
+	}
+	return next
+}

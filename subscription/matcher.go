@@ -1,0 +1,251 @@
+package subscription
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// MatcherName is the name of the Matcher's cursor and of its lease.
+const MatcherName = "matcher"
+
+// Bounds of one step, so that memory stays the same whatever the log and the fan-out are.
+const (
+	stepRows     = 256
+	stepBytes    = 4 << 20 // of JSON; a single bigger row goes alone
+	stepVerdicts = 4096
+	quietRows    = 4096        // rows that owed nothing, before the cursor is stored all the same
+	quietTime    = time.Second // the same for time at rest
+)
+
+// Notifier is told of lanes where something changed: there is more to send, or the Subscription changed. It
+// must not block. A call may be lost in a crash; what is owed is in the queue.
+type Notifier interface{ Notify(lane store.Lane) }
+
+// MatcherOptions is what a Matcher needs.
+type MatcherOptions struct {
+	Parse  Options
+	Env    criteria.Env // as in searches; Now is set for each change
+	Notify Notifier
+	Log    *slog.Logger
+}
+
+// Matcher follows the change log and decides who is owed which version under which number. Its verdicts and
+// its cursor are stored in one transaction, which is what makes them final. One Matcher works on a store at
+// a time; the lease sees to that.
+//
+// The cursor of rows that owed nothing is stored now and then only: judging them once more after a crash
+// finds the same.
+type Matcher struct {
+	db     store.DB
+	o      MatcherOptions
+	place  atomic.Uint64
+	broken atomic.Int64
+
+	// What follows belongs to Run.
+	lease   store.Lease
+	set     *active
+	cursor  store.Cursor // everything up to here is decided
+	durable store.Cursor // as the queue has it
+	pending pending
+}
+
+// pending is the rest of a row's fan-out, when a step ended inside it.
+type pending struct {
+	seq store.Seq
+	ids []string
+}
+
+// NewMatcher makes a Matcher; Run starts it.
+func NewMatcher(db store.DB, o MatcherOptions) *Matcher {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Matcher{db: db, o: o}
+}
+
+// Place is how far the Matcher has come: every row up to it is decided.
+func (m *Matcher) Place() store.Seq { return store.Seq(m.place.Load()) }
+
+// Broken is how many Subscriptions can't be compiled, and so wait at their place in the log.
+func (m *Matcher) Broken() int { return int(m.broken.Load()) }
+
+// Run follows the log until ctx ends, which is no error.
+func (m *Matcher) Run(ctx context.Context) error {
+	err := m.run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (m *Matcher) run(ctx context.Context) error {
+	if err := m.start(ctx); err != nil {
+		return fmt.Errorf("start the matcher: %w", err)
+	}
+	for {
+		moved, err := m.step(ctx)
+		if err != nil {
+			return fmt.Errorf("match the changes behind %d: %w", m.cursor.Seq, err)
+		}
+		if moved {
+			continue
+		}
+		if err := m.rest(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// step decides the next rows and stores the verdicts. It returns false if there are no rows.
+func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
+	rows, err := m.read(ctx, m.cursor.Seq)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	b := &batch{from: m.durable, to: m.cursor}
+	for _, row := range rows {
+		if row.Resource.Key.Type == fhir.Subscription {
+			t := m.set.look(row.Resource)
+			again := t.entry != nil && !t.first && m.set.entry(t.lane).version >= t.entry.version
+			if !again { // a row that a step was cut in is here for the second time
+				ready, err := m.prepare(ctx, b, t, row)
+				if err != nil {
+					return false, err
+				}
+				if !ready {
+					break
+				}
+				m.apply(t)
+				b.turn(t, row.Change)
+			}
+		}
+		if !m.decide(b, row) {
+			break
+		}
+	}
+	return true, m.commit(ctx, b)
+}
+
+// decide adds a row's verdicts to the batch. It returns false if the batch is full; the row may be part done.
+func (m *Matcher) decide(b *batch, row row) (more bool) {
+	ids := m.pending.ids
+	if m.pending.seq != row.Seq {
+		ids = m.set.from(row.Resource.Key.Tenant, b.to.Step, m.set.owing(row.Change, row.judged))
+	}
+	m.pending = pending{}
+	if room := stepVerdicts - len(b.owed); len(ids) > room {
+		b.owe(row.Change, ids[:room])
+		b.to.Step = m.set.rank(row.Resource.Key.Tenant, ids[room])
+		m.pending = pending{row.Seq, ids[room:]}
+		return false
+	}
+	b.owe(row.Change, ids)
+	b.to = store.Cursor{Seq: row.Seq}
+	return true
+}
+
+// commit stores what a batch decided, or only remembers the place where nothing was.
+func (m *Matcher) commit(ctx context.Context, b *batch) error {
+	if b.empty() && b.to.Seq-m.durable.Seq < quietRows {
+		m.moved(b.to)
+		return nil
+	}
+	if err := m.db.Queue().Update(ctx, m.lease, b.write); err != nil {
+		return err
+	}
+	m.durable = b.to
+	m.moved(b.to)
+	for _, lane := range b.lanes() {
+		m.notify(lane)
+	}
+	for _, t := range b.turns {
+		if t.to == broken {
+			if err := m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.problem)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Matcher) moved(to store.Cursor) {
+	m.cursor = to
+	m.place.Store(uint64(to.Seq))
+}
+
+func (m *Matcher) notify(lane store.Lane) {
+	if m.o.Notify != nil {
+		m.o.Notify.Notify(lane)
+	}
+}
+
+// rest waits for the next row. Meanwhile it stores the cursor, and switches off Subscriptions whose end comes.
+func (m *Matcher) rest(ctx context.Context) error {
+	var deadline time.Time
+	if m.cursor != m.durable {
+		deadline = time.Now().Add(quietTime)
+	}
+	if end := m.set.nextEnd(); !end.IsZero() && (deadline.IsZero() || end.Before(deadline)) {
+		deadline = end
+	}
+	wait, cancel := ctx, context.CancelFunc(func() {})
+	if !deadline.IsZero() {
+		// At least a little while, for an end between two milliseconds of the store's clock.
+		wait, cancel = context.WithTimeout(ctx, max(time.Until(deadline), time.Millisecond))
+	}
+	err := m.db.Wait(wait, m.cursor.Seq)
+	cancel()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case wait.Err() == nil || err == nil:
+		return err
+	}
+	if m.cursor != m.durable {
+		b := &batch{from: m.durable, to: m.cursor}
+		if err := m.db.Queue().Update(ctx, m.lease, b.write); err != nil {
+			return fmt.Errorf("store the matcher's place: %w", err)
+		}
+		m.durable = m.cursor
+	}
+	return m.expire(ctx, time.Now())
+}
+
+// row is a change with the version that criteria are held against.
+type row struct {
+	store.Change
+	judged *fhir.Resource
+}
+
+// read copies the next rows, so that no View is open while they are judged.
+func (m *Matcher) read(ctx context.Context, after store.Seq) ([]row, error) {
+	var rows []row
+	err := m.db.View(ctx, func(r store.Reader) error {
+		rows = rows[:0]
+		size := 0
+		for c, err := range r.Changes(after) {
+			if err != nil {
+				return err
+			}
+			next := row{c, c.Resource}
+			if c.Interaction == fhir.Delete {
+				if next.judged, err = r.Version(c.Resource.Key, c.Resource.Version-1); err != nil {
+					return fmt.Errorf("read what %s ended: %w", c.Resource.VersionedReference(), err)
+				}
+			}
+			rows = append(rows, next)
+			if size += len(next.judged.JSON); len(rows) == stepRows || size >= stepBytes {
+				break
+			}
+		}
+		return nil
+	})
+	return rows, err
+}

@@ -1,0 +1,348 @@
+package subscription
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirhook/channel"
+	"fhirhook/channel/resthook"
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/tape"
+)
+
+func testOptions(t testing.TB) Options {
+	t.Helper()
+	table, err := NewDialectTable("kit", resthook.Dialects()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Definitions: criteria.R4(), Dialects: table, Policy: resthook.Policy{}}
+}
+
+func document(t testing.TB, json string) *tape.Doc {
+	t.Helper()
+	doc, err := tape.Parse([]byte(json), 0)
+	if err != nil {
+		t.Fatalf("%s: %v", json, err)
+	}
+	return doc
+}
+
+// body is a Subscription with more members put in: at the root and in the channel.
+func body(root, ch string) string {
+	return `{"resourceType":"Subscription","criteria":"DiagnosticReport?status=final"` + root +
+		`,"channel":{"type":"rest-hook","endpoint":"https://hooks.example.org/in"` + ch + `}}`
+}
+
+func ext(url, value string) string { return `{"url":"` + url + `",` + value + `}` }
+
+func rootExt(ee ...string) string { return body(`,"extension":[`+strings.Join(ee, ",")+`]`, "") }
+func chExt(ee ...string) string   { return body("", `,"extension":[`+strings.Join(ee, ",")+`]`) }
+
+const (
+	us   = "https://fhirhook.dev/StructureDefinition/"
+	med  = "https://medplum.com/fhir/StructureDefinition/"
+	hap  = "http://hapifhir.io/fhir/StructureDefinition/"
+	back = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
+)
+
+// issue is one problem: kind of the answer, and where it is.
+type issue struct {
+	Kind fhir.Kind
+	At   string
+}
+
+func issues(err error) []issue {
+	e, ok := errors.AsType[*fhir.Error](err)
+	if !ok {
+		return nil
+	}
+	all := []issue{{e.Kind, e.Expression}}
+	for _, m := range e.More {
+		all = append(all, issue{m.Kind, m.Expression})
+	}
+	return all
+}
+
+func TestParse_refusesWithTheElement(t *testing.T) {
+	const (
+		rule = fhir.BusinessRule
+		root = "Subscription"
+		ch   = "Subscription.channel"
+	)
+	one := func(kind fhir.Kind, at string) []issue { return []issue{{kind, at}} }
+	tests := []struct {
+		name, body string
+		want       []issue
+	}{
+		{"status unknown", body(`,"status":"on"`, ""), one(rule, root+".status")},
+		{"status not a string", body(`,"status":1`, ""), one(fhir.Value, root+".status")},
+		{"end not an instant", body(`,"end":"2030-01-01"`, ""), one(fhir.Value, root+".end")},
+		{"end not a string", body(`,"end":2030`, ""), one(fhir.Value, root+".end")},
+		{"no criteria", `{"resourceType":"Subscription","channel":{"type":"rest-hook","endpoint":"https://h.example.org"}}`, one(fhir.Required, root+".criteria")},
+		{"criteria not a string", `{"resourceType":"Subscription","criteria":["Patient"],"channel":{"type":"rest-hook","endpoint":"https://h.example.org"}}`, one(fhir.Value, root+".criteria")},
+		{"no channel", `{"resourceType":"Subscription","criteria":"Patient"}`, one(fhir.Required, ch)},
+		{"channel not an object", `{"resourceType":"Subscription","criteria":"Patient","channel":[]}`, one(fhir.Value, ch)},
+		{"channel empty", `{"resourceType":"Subscription","criteria":"Patient","channel":{}}`, []issue{{fhir.Required, ch + ".type"}, {rule, ch + ".endpoint"}}},
+		{"websocket", `{"resourceType":"Subscription","criteria":"Patient","channel":{"type":"websocket","endpoint":"https://h.example.org"}}`, one(rule, ch+".type")},
+		{"header not an array", body("", `,"header":"A: b"`), one(fhir.Value, ch+".header")},
+		{"header not a string", body("", `,"header":["A: b",5]`), one(fhir.Value, ch+".header[1]")},
+		{"header without colon", body("", `,"header":["A: b","nocolon"]`), one(rule, ch+".header[1]")},
+		{"header line break", body("", `,"header":["A: b\r\nHost: evil"]`), one(rule, ch+".header[0]")},
+		{"header Host", body("", `,"header":["Host: evil"]`), one(rule, ch+".header[0]")},
+		{"header webhook-id", body("", `,"header":["Webhook-Id: 1"]`), one(rule, ch+".header[0]")},
+		{"header of the dialect", body("", `,"header":["X-Signature: 1"]`), one(rule, ch+".header[0]")},
+		{"payload XML", body("", `,"payload":"application/fhir+xml"`), one(rule, ch+".payload")},
+		{"payload of another FHIR version", body("", `,"payload":"application/fhir+json; fhirVersion=5.0"`), one(rule, ch+".payload")},
+		{"payload nonsense", body("", `,"payload":"json please"`), one(rule, ch+".payload")},
+		{"payload text", body("", `,"payload":"text/plain"`), one(rule, ch+".payload")},
+		{"extension not an array", body(`,"extension":{}`, ""), one(fhir.Value, root+".extension")},
+		{"extension without url", rootExt(`{"valueString":"x"}`), one(fhir.Value, root+".extension[0]")},
+		{"secret of the wrong type", rootExt(ext(us+"subscription-secret", `"valueCode":"abc"`)), one(rule, root+".extension[0]")},
+		{"secret not a string", rootExt(ext(us+"subscription-secret", `"valueString":1`)), one(fhir.Value, root+".extension[0].valueString")},
+		{"secret empty", chExt(ext(us+"subscription-secret", `"valueString":""`)), one(fhir.Value, ch+".extension[0].valueString")},
+		{"secret whsec without base64", chExt(ext(us+"subscription-secret", `"valueString":"whsec_***"`)), one(rule, ch+".extension[0].valueString")},
+		{"two secrets", rootExt(ext(us+"subscription-secret", `"valueString":"a"`), ext(med+"subscription-secret", `"valueString":"b"`)), one(rule, root+".extension[1].valueString")},
+		{"the mask as a secret", rootExt(ext(us+"subscription-secret", `"valueString":"********"`)), one(rule, root+".extension[0].valueString")},
+		{"the mask as a header", body("", `,"header":["Authorization:********"]`), one(rule, ch+".header[0]")},
+		{"interaction unknown", chExt(ext(med+"subscription-supported-interaction", `"valueCode":"patch"`)), one(rule, ch+".extension[0].valueCode")},
+		{"attempts 0", rootExt(ext(med+"subscription-max-attempts", `"valueInteger":0`)), one(rule, root+".extension[0].valueInteger")},
+		{"attempts a fraction", rootExt(ext(med+"subscription-max-attempts", `"valueInteger":1.5`)), one(rule, root+".extension[0].valueInteger")},
+		{"attempts as text", rootExt(ext(med+"subscription-max-attempts", `"valueInteger":"4"`)), one(fhir.Value, root+".extension[0].valueInteger")},
+		{"attempts as string", rootExt(ext(med+"subscription-max-attempts", `"valueString":"4"`)), one(rule, root+".extension[0]")},
+		{"retry count below 0", chExt(ext(hap+"subscription-delivery-retry-count", `"valueInteger":-1`)), one(rule, ch+".extension[0].valueInteger")},
+		{"send-delete not a boolean", chExt(ext(hap+"subscription-send-delete-messages", `"valueBoolean":"true"`)), one(fhir.Value, ch+".extension[0].valueBoolean")},
+		{"send-delete in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(hap+"subscription-send-delete-messages", `"valueBoolean":true`)), one(rule, ch+".extension[1].valueBoolean")},
+		{"delete in fhir", chExt(ext(med+"subscription-supported-interaction", `"valueCode":"delete"`), ext(us+"subscription-dialect", `"valueCode":"fhir"`)), one(rule, ch+".extension[0].valueCode")},
+		{"order none in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(us+"subscription-order", `"valueCode":"none"`)), one(rule, ch+".extension[1].valueCode")},
+		{"deliver-latest", chExt(ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":true`)), one(rule, ch+".extension[0].valueBoolean")},
+		{"strip versions", chExt(ext(hap+"subscription-resthook-strip-version-ids", `"valueBoolean":true`)), one(rule, ch+".extension[0].valueBoolean")},
+		{"timeout 0", chExt(ext(back+"backport-timeout", `"valueUnsignedInt":0`)), one(rule, ch+".extension[0].valueUnsignedInt")},
+		{"timeout too long", chExt(ext(back+"backport-timeout", `"valueUnsignedInt":601`)), one(rule, ch+".extension[0].valueUnsignedInt")},
+		{"dialect unknown", chExt(ext(us+"subscription-dialect", `"valueCode":"nope"`)), one(rule, ch+".extension[0].valueCode")},
+		{"signature unknown", chExt(ext(us+"subscription-signature", `"valueCode":"md5"`)), one(rule, ch+".extension[0].valueCode")},
+		{"ladder nonsense", chExt(ext(us+"subscription-retry", `"valueString":"soon"`)), one(rule, ch+".extension[0].valueString")},
+		{"order unknown", chExt(ext(us+"subscription-order", `"valueCode":"strict"`)), one(rule, ch+".extension[0].valueCode")},
+		{"order twice", chExt(ext(us+"subscription-order", `"valueCode":"none"`), ext(us+"subscription-order", `"valueCode":"resource"`)), one(rule, ch+".extension[1].valueCode")},
+		{"backlog unknown", chExt(ext(us+"subscription-backlog", `"valueCode":"drop"`)), one(rule, ch+".extension[0].valueCode")},
+		{"trigger enters", chExt(ext(us+"subscription-trigger", `"valueCode":"enters"`)), one(rule, ch+".extension[0].valueCode")},
+		{"trigger parameter", chExt(ext(us+"subscription-trigger-parameter", `"valueString":"status"`)), one(rule, ch+".extension[0].valueString")},
+		{"event pattern", chExt(ext(us+"subscription-event", `"valueString":"patient.*"`)), one(rule, ch+".extension[0].valueString")},
+		{"event name", rootExt(ext(us+"subscription-event-name", `"valueString":"x"`)), one(rule, root+".extension[0].valueString")},
+		{"FHIRPath criteria", rootExt(ext("https://www.medplum.com/fhir/StructureDefinition/fhir-path-criteria-expression", `"valueString":"true"`)), one(rule, root+".extension[0].valueString")},
+		{"success codes", rootExt(ext(med+"subscription-success-codes", `"valueString":"200"`)), one(rule, root+".extension[0].valueString")},
+		{"audit destination", rootExt(ext(med+"subscription-audit-event-destination", `"valueCode":"log"`)), one(rule, root+".extension[0].valueCode")},
+		{"payload content of the backport", body("", `,"payload":"application/fhir+json","_payload":{"extension":[`+ext(back+"backport-payload-content", `"valueCode":"id-only"`)+`]}`), one(rule, ch+".payload.extension[0].valueCode")},
+		{"filter of the backport", body(`,"_criteria":{"extension":[`+ext(back+"backport-filter-criteria", `"valueString":"Patient?x=1"`)+`]}`, ""), one(rule, root+".criteria.extension[0].valueString")},
+		{"cross-version extension on criteria", body(`,"_criteria":{"extension":[`+ext("http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.filterBy", `"valueString":"x"`)+`]}`, ""), one(rule, root+".criteria.extension[0].valueString")},
+		{"secret at a header", body("", `,"header":["A: b"],"_header":[{"extension":[`+ext(us+"subscription-secret", `"valueString":"x"`)+`]}]`), one(rule, ch+".header[0].extension[0]")},
+		{"modifier extension", body(`,"modifierExtension":[`+ext("https://example.org/not", `"valueBoolean":true`)+`]`, ""), one(rule, root+".modifierExtension[0]")},
+		{"everything at once", `{"resourceType":"Subscription","status":"on","end":"x","criteria":"Observation?nonsense=1&code:wrong=2","channel":{"type":"sms","endpoint":"tel:1","payload":"x/xml","header":["x"]}}`, []issue{
+			{rule, root + ".status"}, {fhir.Value, root + ".end"}, {rule, root + ".criteria"}, {rule, root + ".criteria"},
+			{rule, ch + ".type"}, {rule, ch + ".endpoint"}, {rule, ch + ".payload"}, {rule, ch + ".header[0]"},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse(fhir.Key{}, 1, document(t, tt.body), testOptions(t))
+			if diff := cmp.Diff(tt.want, issues(err)); diff != "" {
+				t.Errorf("%s\n%v\n(-want +got)\n%s", tt.body, err, diff)
+			}
+		})
+	}
+}
+
+func TestParse_refusesEndpoints(t *testing.T) {
+	for _, endpoint := range []string{
+		"", "relative/path", "mailto:a@example.org", "ftp://example.org/", "https://", "https:///path", "https://user:geheim@example.org/",
+		"https://example.org/#frag", "https://example.org/%zz", "http://example.org/?token=geheim", "https://127.0.0.1/", "https://[::1]:9000/x",
+	} {
+		b := `{"resourceType":"Subscription","criteria":"Patient","channel":{"type":"rest-hook","endpoint":"` + endpoint + `"}}`
+		_, err := Parse(fhir.Key{}, 1, document(t, b), testOptions(t))
+		if got := issues(err); len(got) != 1 || got[0].At != "Subscription.channel.endpoint" {
+			t.Errorf("%q: %v", endpoint, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%q: the error tells a secret: %v", endpoint, err)
+		}
+	}
+}
+
+func TestParse_refusesCriteria(t *testing.T) {
+	for _, c := range []string{
+		"NoSuch", "NoSuch?x=1", "Observation?nonsense=1", "Observation?code:nope=1", "Observation?date=yesterday", "Observation?_sort=date",
+		"Observation?_count=5", "Observation?_include=Observation:subject", "http://example.org/topic", "urn:uuid:1", "https://srv.example.org/fhir/Observation?code=1", "?code=1", "[Observation,Nope]",
+	} {
+		b := `{"resourceType":"Subscription","criteria":"` + c + `","channel":{"type":"rest-hook","endpoint":"https://h.example.org"}}`
+		_, err := Parse(fhir.Key{}, 1, document(t, b), testOptions(t))
+		if diff := cmp.Diff([]issue{{fhir.BusinessRule, "Subscription.criteria"}}, issues(err)); diff != "" {
+			t.Errorf("%q: %v\n%s", c, err, diff)
+		}
+	}
+}
+
+// The bodies of seed 0, with an endpoint, the lost resourceType and brackets, and the extension's URL filled in.
+func TestParse_acceptsSeed0(t *testing.T) {
+	first := `{"resourceType":"Subscription","criteria":"DiagnosticReport?status=completed","channel":{
+		"type": "rest-hook", "endpoint": "https://hooks.example.org/webhook", "header": ["Authorization: Bearer secret-token-abc-123"]}}`
+	second := `{"resourceType": "Subscription", "criteria": "DiagnosticReport?status=completed", "status": "active",
+		"channel": {"type": "rest-hook", "endpoint": "https://hooks.example.org/webhook"},
+		"extension": [{"url": "https://www.medplum.com/fhir/StructureDefinition-subscriptionSecret", "valueString": "abc"}]}`
+	for _, b := range []string{first, second} {
+		if _, err := Parse(fhir.Key{}, 1, document(t, b), testOptions(t)); err != nil {
+			t.Errorf("%s: %v", b, err)
+		}
+	}
+}
+
+func TestParse_reads(t *testing.T) {
+	kit := Ladder{First: time.Second, Factor: 2, Cap: time.Hour, GiveUp: 72 * time.Hour}
+	plain := func(change func(*Subscription)) Subscription {
+		s := Subscription{
+			Criteria: "DiagnosticReport?status=final", Interactions: Interactions{Create: true, Update: true}, Ladder: kit,
+			Target: channel.Target{Endpoint: "https://hooks.example.org/in"},
+		}
+		change(&s)
+		return s
+	}
+	tests := []struct {
+		name, body string
+		want       Subscription
+	}{
+		{"nothing but what is needed", body("", ""), plain(func(*Subscription) {})},
+		{"status and end", body(`,"status":"off","end":"2030-01-01T00:00:00+01:00"`, ""), plain(func(s *Subscription) {
+			s.Status, s.End = Off, time.Date(2029, 12, 31, 23, 0, 0, 0, time.UTC)
+		})},
+		{"payload with parameters and headers", body("", `,"payload":"application/fhir+json; fhirVersion=4.0","header":["Referer: https://a.example.org:8/x","X-A: 1","x-a: 2","Empty:"]`), plain(func(s *Subscription) {
+			s.Target.Payload = "application/fhir+json; fhirVersion=4.0"
+			s.Target.Headers = []channel.Header{{Name: "Referer", Value: "https://a.example.org:8/x"}, {Name: "X-A", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "Empty"}}
+		})},
+		{"the same secret under two URLs", body(`,"extension":[`+ext("https://www.medplum.com/fhir/StructureDefinition/subscription-secret", `"valueString":"k"`)+`]`,
+			`,"extension":[`+ext("https://www.fhirhook.dev/StructureDefinition/subscription-secret", `"valueString":"k"`)+`]`), plain(func(s *Subscription) {
+			s.Target.Secrets = []string{"k"}
+		})},
+		{"interactions", chExt(ext("https://www.medplum.com/fhir/StructureDefinition/subscription-supported-interaction", `"valueCode":"create"`), ext(med+"subscription-supported-interaction", `"valueCode":"delete"`)), plain(func(s *Subscription) {
+			s.Interactions = Interactions{Create: true, Delete: true}
+		})},
+		{"send-delete adds", rootExt(ext(hap+"subscription-send-delete-messages", `"valueBoolean":true`)), plain(func(s *Subscription) { s.Interactions.Delete = true })},
+		{"send-delete false", rootExt(ext(hap+"subscription-send-delete-messages", `"valueBoolean":false`)), plain(func(*Subscription) {})},
+		{"medplum hears of deletes", rootExt(ext(us+"subscription-dialect", `"valueCode":"medplum"`)), plain(func(s *Subscription) {
+			s.Interactions.Delete = true
+			s.Ladder = Ladder{First: 20 * time.Second, Factor: 2, Cap: 8 * time.Hour, GiveUp: s.Ladder.GiveUp, Most: 4}
+			s.Target.Dialect = "medplum"
+		})},
+		{"fhir is ordered by resource", rootExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`)), plain(func(s *Subscription) {
+			s.Order, s.Target.Dialect = ByResource, "fhir"
+		})},
+		{"a ladder cut short twice", chExt(ext(us+"subscription-retry", `"valueString":"1m,5m,30m,1h"`), ext(med+"subscription-max-attempts", `"valueInteger":3`), ext(hap+"subscription-delivery-retry-count", `"valueInteger":1`)), plain(func(s *Subscription) {
+			s.Ladder = Ladder{Waits: []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour}, Most: 2}
+		})},
+		{"the rest of the table", chExt(ext(us+"subscription-signature", `"valueCode":"timestamped"`), ext(us+"subscription-order", `"valueCode":"subscription"`), ext(us+"subscription-backlog", `"valueCode":"skip"`),
+			ext(back+"backport-timeout", `"valueUnsignedInt":5`), ext(us+"subscription-trigger", `"valueCode":"matches"`), ext("https://example.org/unrelated", `"valueString":"kept"`)), plain(func(s *Subscription) {
+			s.Target.Signature, s.Order, s.SkipBacklog, s.Target.Timeout = "timestamped", BySubscription, true, 5*time.Second
+		})},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Parse(fhir.Key{}, 0, document(t, tt.body), testOptions(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Query == nil {
+				t.Error("no query")
+			}
+			got.Query = nil
+			got.End = got.End.UTC()
+			if tt.name == "medplum hears of deletes" {
+				got.Ladder.GiveUp = tt.want.Ladder.GiveUp // it ends with its requests; the dialect's own test says when
+			}
+			if diff := cmp.Diff(tt.want, *got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseLadder(t *testing.T) {
+	tests := []struct {
+		text string
+		want Ladder
+		bad  bool
+	}{
+		{text: "1m,5m,30m,1h", want: Ladder{Waits: []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour}}},
+		{text: " 10s , 1d", want: Ladder{Waits: []time.Duration{10 * time.Second, 24 * time.Hour}}},
+		{text: "exp:1s,2,1h,72h", want: Ladder{First: time.Second, Factor: 2, Cap: time.Hour, GiveUp: 72 * time.Hour}},
+		{text: "exp:500ms,1.5,10m,3d", want: Ladder{First: 500 * time.Millisecond, Factor: 1.5, Cap: 10 * time.Minute, GiveUp: 72 * time.Hour}},
+		{text: "", bad: true}, {text: "1m,", bad: true}, {text: "5", bad: true}, {text: "-1s", bad: true}, {text: "0s", bad: true},
+		{text: "NaNd", bad: true}, {text: "1e300d", bad: true}, {text: "8d", bad: true}, {text: "exp:1s,2,1h", bad: true},
+		{text: "exp:1s,0.5,1h,72h", bad: true}, {text: "exp:2h,2,1h,72h", bad: true}, {text: "exp:1s,NaN,1h,72h", bad: true},
+		{text: "exp:1h,2,2h,1m", bad: true}, {text: "exp:1s,2,1h,31d", bad: true}, {text: strings.Repeat("1s,", 100) + "1s", bad: true},
+	}
+	for _, tt := range tests {
+		got, err := ParseLadder(tt.text)
+		if (err != nil) != tt.bad {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q (-want +got)\n%s", tt.text, diff)
+		}
+	}
+}
+
+// What admission lets through, the Matcher and every later parse must read; and no refusal tells a secret.
+func FuzzParseSubscription(f *testing.F) {
+	f.Add([]byte(body(`,"status":"active","extension":[`+ext(us+"subscription-secret", `"valueString":"geheim"`)+`]`, `,"header":["Authorization: geheim"]`)))
+	f.Add([]byte(chExt(ext(us+"subscription-retry", `"valueString":"exp:1s,2,1h,72h"`), ext(back+"backport-timeout", `"valueUnsignedInt":5`))))
+	f.Add([]byte(body(`,"_criteria":{"extension":[{"url":"http://hl7.org/fhir/5.0/x"}]}`, `,"header":["a"],"_header":[null,{}]`)))
+	f.Add([]byte(`{"resourceType":"Subscription","error":"x","_error":{},"criteria":"[*]","channel":{"type":"rest-hook"}}`))
+	o := testOptions(f)
+	gate := NewGate(o)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := fhir.Read(b, 0)
+		if err != nil || in.Type != fhir.Subscription {
+			return
+		}
+		stored, err := gate.Admit(in, nil, now)
+		if err != nil {
+			if len(issues(err)) == 0 {
+				t.Fatalf("an error that no client can read: %v", err)
+			}
+			return
+		}
+		key := fhir.Key{Tenant: fhir.DefaultTenant, Type: fhir.Subscription, ID: "s"}
+		r := &fhir.Resource{Key: key, Version: 1, Updated: now, JSON: fhir.Stamp(stored.Doc, "s", 1, now)}
+		s, err := Parse(key, 1, r.Doc(), o)
+		if err != nil {
+			t.Fatalf("admitted, and not read again: %v", err)
+		}
+		if s.Status != Active && s.Status != Off {
+			t.Fatalf("stored as %q", s.Status)
+		}
+		shown := document(t, string(gate.Redact(r)))
+		for _, spot := range spots(shown) {
+			if !spot.masked() {
+				t.Fatalf("%s is shown as %s", spot.path, spot.node.Raw())
+			}
+		}
+		again, err := gate.Admit(fhir.Incoming{Type: fhir.Subscription, ID: "s", Doc: shown}, r, now)
+		if err != nil {
+			return // masks inside contained resources, say
+		}
+		if !fhir.SameContent(again.Doc, r.Doc()) {
+			t.Fatalf("reading and writing back changes it:\n%s\n%s", r.JSON, again.Doc.Bytes())
+		}
+	})
+}
+
+func ExampleParseLadder() {
+	l, _ := ParseLadder("exp:1s,2,1h,72h")
+	fmt.Println(l.First, l.Factor, l.Cap, l.GiveUp)
+	// Output: 1s 2 1h0m0s 72h0m0s
+}

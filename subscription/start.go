@@ -1,0 +1,132 @@
+package subscription
+
+import (
+	"context"
+	"fmt"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// startRows is how many Subscriptions are read in one View.
+const startRows = 256
+
+// start takes the lease and folds the Subscriptions as they were at the cursor's place.
+func (m *Matcher) start(ctx context.Context) (err error) {
+	if m.lease, err = m.db.Lease(ctx, MatcherName); err != nil {
+		return err
+	}
+	var tenants []string
+	err = m.db.Queue().View(ctx, func(q store.QueueReader) error {
+		if m.durable, err = q.Cursor(MatcherName); err != nil {
+			return err
+		}
+		tenants, err = tenantsOf(q)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	m.set, m.pending = newActive(m.o.Parse, m.o.Env), pending{}
+	m.broken.Store(0)
+	m.moved(m.durable)
+	for _, tenant := range tenants {
+		turns, err := m.fold(ctx, tenant)
+		if err != nil {
+			return fmt.Errorf("read the Subscriptions of tenant %q: %w", tenant, err)
+		}
+		for _, t := range turns {
+			if err := m.resume(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tenantsOf finds the tenants that have Subscriptions behind the cursor: each of those left a lane record
+// (ledger.turn). It leaps from tenant to tenant, however many lanes they have.
+func tenantsOf(q store.QueueReader) ([]string, error) {
+	var tenants []string
+	after := store.Lane{}
+	for {
+		found := false
+		for r, err := range q.Lanes(after) {
+			if err != nil {
+				return nil, err
+			}
+			tenants, found = append(tenants, r.Lane.Tenant), true
+			after = store.Lane{Tenant: r.Lane.Tenant, Subscription: "~"} // behind every id
+			break
+		}
+		if !found {
+			return tenants, nil
+		}
+	}
+}
+
+// fold takes in a tenant's Subscriptions and returns the turns of those that may owe.
+func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err error) {
+	after := ""
+	for {
+		var page []*fhir.Resource
+		err := m.db.View(ctx, func(r store.Reader) error {
+			page = page[:0]
+			for s, err := range r.Type(tenant, fhir.Subscription, after, m.durable.Seq) {
+				if err != nil {
+					return err
+				}
+				if page = append(page, s); len(page) == startRows {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range page {
+			after = s.Key.ID
+			t := m.set.look(s)
+			m.apply(t)
+			if t.to == live || t.to == broken {
+				turns = append(turns, t)
+			}
+		}
+		if len(page) < startRows {
+			return turns, nil
+		}
+	}
+}
+
+// resume begins a hold for a Subscription that doesn't compile, and ends it for one that does again.
+func (m *Matcher) resume(ctx context.Context, t turn) error {
+	if t.to == live {
+		caught, err := m.catchUp(ctx, t.lane, t.sub, m.durable.Seq)
+		if err != nil || !caught {
+			return err
+		}
+		return m.show(ctx, t.lane, t.entry.version, Active, "")
+	}
+	m.complain(t)
+	done := m.durable.Seq
+	if m.set.rank(t.lane.Tenant, t.lane.Subscription) < m.durable.Step {
+		done++ // it has its verdict on the row that a step was cut in
+	}
+	err := m.db.Queue().Update(ctx, m.lease, func(w store.QueueWriter) error { return hold(w, t.lane, done) })
+	if err != nil {
+		return err
+	}
+	return m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.problem))
+}
+
+// apply makes a turn.
+func (m *Matcher) apply(t turn) {
+	if t.from == broken {
+		m.broken.Add(-1)
+	}
+	if t.to == broken {
+		m.broken.Add(1)
+	}
+	m.set.apply(t)
+}
