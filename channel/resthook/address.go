@@ -167,12 +167,15 @@ func embedded(a netip.Addr) []netip.Addr {
 		return []netip.Addr{at(12, 13, 14, 15)}
 	case localNAT64.Contains(a):
 		// RFC 8215 leaves the length of the translator's prefix open, and with it where the IPv4 address sits
-		// (RFC 6052 2.2): every place is judged, but for the zeros that a longer prefix leaves behind.
-		found := []netip.Addr{at(12, 13, 14, 15)}
-		for _, v4 := range []netip.Addr{at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12)} {
+		// (RFC 6052 2.2): every place is judged, but for zeros, which another length leaves behind.
+		var found []netip.Addr
+		for _, v4 := range []netip.Addr{at(12, 13, 14, 15), at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12)} {
 			if v4.As4()[0] != 0 {
 				found = append(found, v4)
 			}
+		}
+		if found == nil {
+			return []netip.Addr{at(12, 13, 14, 15)}
 		}
 		return found
 	default:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 )
@@ -89,8 +90,10 @@ func classify(err error, at phase) failure {
 }
 
 func timeout(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return true
+	for _, e := range []error{context.DeadlineExceeded, os.ErrDeadlineExceeded, syscall.ETIMEDOUT} {
+		if errors.Is(err, e) {
+			return true
+		}
 	}
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
@@ -132,8 +135,8 @@ func tlsHint(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "the port doesn't speak TLS; is it an http endpoint?"
 	}
-	if e, ok := errors.AsType[tls.AlertError](err); ok {
-		return "the endpoint broke off the TLS handshake: " + e.Error()
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // an alert: crypto/tls has no type for it
+		return "the endpoint broke off the TLS handshake: " + e.Err.Error()
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "the certificate can't be verified"
