@@ -1,0 +1,245 @@
+package rest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestServer_refusesBadInput sends wrong requests; each must be answered with its status and issue code, say
+// something, and leave the store as it was.
+func TestServer_refusesBadInput(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(o *Options) { o.MaxBody, o.MaxBundle, o.MaxDepth, o.MaxEntries = 4000, 8000, 20, 10 })
+	h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","active":true}`)
+	h.must(200, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","active":false,"gender":"male"}`)
+	h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2","gender":"male"}`)
+	h.must(201, "PUT", "/Patient/gone", `{"resourceType":"Patient","id":"gone"}`)
+	h.must(204, "DELETE", "/Patient/gone", "")
+	before := h.rows()
+
+	patient := `{"resourceType":"Patient"}`
+	tx := func(entries ...string) string {
+		return `{"resourceType":"Bundle","type":"transaction","entry":[` + strings.Join(entries, ",") + `]}`
+	}
+	good := `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}`
+	tests := []struct {
+		name         string
+		method, path string
+		body         string
+		header       []string
+		status       int
+		code         string
+	}{
+		// bodies
+		{"empty body", "POST", "/Patient", " ", nil, 400, "structure"},
+		{"no JSON", "POST", "/Patient", "hello", nil, 400, "structure"},
+		{"truncated JSON", "POST", "/Patient", `{"resourceType":"Patient"`, nil, 400, "structure"},
+		{"more behind the end", "POST", "/Patient", patient + "x", nil, 400, "structure"},
+		{"trailing comma", "POST", "/Patient", `{"resourceType":"Patient",}`, nil, 400, "structure"},
+		{"comment", "POST", "/Patient", `{/* */"resourceType":"Patient"}`, nil, 400, "structure"},
+		{"duplicate key", "POST", "/Patient", `{"resourceType":"Patient","active":true,"active":false}`, nil, 400, "structure"},
+		{"duplicate key by escape", "POST", "/Patient", `{"resourceType":"Patient","a":1,"\u0061":2}`, nil, 400, "structure"},
+		{"duplicate key deep inside", "POST", "/Patient", `{"resourceType":"Patient","name":[{"text":"a","text":"b"}]}`, nil, 400, "structure"},
+		{"invalid UTF-8", "POST", "/Patient", "{\"resourceType\":\"Patient\",\"x\":\"\xff\"}", nil, 400, "structure"},
+		{"lone surrogate", "POST", "/Patient", `{"resourceType":"Patient","x":"\ud800"}`, nil, 400, "structure"},
+		{"control character", "POST", "/Patient", "{\"resourceType\":\"Patient\",\"x\":\"\x01\"}", nil, 400, "structure"},
+		{"leading zero", "POST", "/Patient", `{"resourceType":"Patient","x":01}`, nil, 400, "structure"},
+		{"NaN", "POST", "/Patient", `{"resourceType":"Patient","x":NaN}`, nil, 400, "structure"},
+		{"array", "POST", "/Patient", `[` + patient + `]`, nil, 400, "structure"},
+		{"string", "POST", "/Patient", `"Patient"`, nil, 400, "structure"},
+		{"null", "POST", "/Patient", `null`, nil, 400, "structure"},
+		{"too deep", "POST", "/Patient", `{"resourceType":"Patient","x":` + strings.Repeat("[", 30) + strings.Repeat("]", 30) + `}`, nil, 400, "structure"},
+		{"too large", "POST", "/Patient", `{"resourceType":"Patient","x":"` + strings.Repeat("x", 5000) + `"}`, nil, 413, "too-long"},
+		{"Bundle too large", "POST", "", tx(`{"x":"` + strings.Repeat("x", 9000) + `"}`), nil, 413, "too-long"},
+		{"form too large", "POST", "/Patient/_search", "name=" + strings.Repeat("x", 5000), []string{"Content-Type: application/x-www-form-urlencoded"}, 413, "too-long"},
+		{"no resourceType", "POST", "/Patient", `{"active":true}`, nil, 400, "required"},
+		{"resourceType is a number", "POST", "/Patient", `{"resourceType":1}`, nil, 400, "value"},
+		{"resourceType of another standard", "POST", "/Patient", `{"resourceType":"Nonsense"}`, nil, 400, "value"},
+		{"resourceType in lower case", "POST", "/Patient", `{"resourceType":"patient"}`, nil, 400, "value"},
+		{"abstract resourceType", "POST", "/Patient", `{"resourceType":"DomainResource"}`, nil, 400, "value"},
+		{"wrong type for the URL", "POST", "/Patient", `{"resourceType":"Observation"}`, nil, 400, "invalid"},
+		{"meta is an array", "POST", "/Patient", `{"resourceType":"Patient","meta":[]}`, nil, 400, "value"},
+		{"id is a number", "POST", "/Patient", `{"resourceType":"Patient","id":1}`, nil, 400, "value"},
+		{"id with a slash", "POST", "/Patient", `{"resourceType":"Patient","id":"a/b"}`, nil, 400, "value"},
+		// updates
+		{"PUT without id", "PUT", "/Patient/1", patient, nil, 400, "required"},
+		{"PUT with another id", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"2"}`, nil, 400, "invalid"},
+		{"PUT with an id in other case", "PUT", "/Patient/a", `{"resourceType":"Patient","id":"A"}`, nil, 400, "invalid"},
+		{"PUT with another type", "PUT", "/Patient/1", `{"resourceType":"Observation","id":"1"}`, nil, 400, "invalid"},
+		{"PUT to a malformed id", "PUT", "/Patient/a_b", `{"resourceType":"Patient","id":"a-b"}`, nil, 400, "value"},
+		{"PUT to an overlong id", "PUT", "/Patient/" + strings.Repeat("a", 65), `{"resourceType":"Patient","id":"1"}`, nil, 400, "value"},
+		{"PUT without id and search", "PUT", "/Patient", patient, nil, 400, "required"},
+		{"stale If-Match", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-Match: W/"1"`}, 412, "conflict"},
+		{"If-Match of a version to come", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-Match: W/"3"`}, 412, "conflict"},
+		{"If-Match on what is not there", "PUT", "/Patient/new", `{"resourceType":"Patient","id":"new"}`, []string{`If-Match: W/"1"`}, 412, "conflict"},
+		{"malformed If-Match", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-Match: W/"2`}, 400, "value"},
+		{"two tags in If-Match", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-Match: W/"2", W/"3"`}, 400, "not-supported"},
+		{"If-None-Match * on what is there", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-None-Match: *`}, 412, "conflict"},
+		{"If-None-Match with a tag on PUT", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-None-Match: W/"1"`}, 400, "not-supported"},
+		{"If-None-Exist on PUT", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-None-Exist: _id=1`}, 400, "not-supported"},
+		{"If-Match on POST", "POST", "/Patient", patient, []string{`If-Match: W/"1"`}, 400, "not-supported"},
+		{"stale If-Match on DELETE", "DELETE", "/Patient/1", "", []string{`If-Match: W/"1"`}, 412, "conflict"},
+		{"DELETE of a malformed id", "DELETE", "/Patient/a_b", "", nil, 400, "value"},
+		// conditions
+		{"empty If-None-Exist", "POST", "/Patient", patient, []string{`If-None-Exist: _id=`}, 400, "required"},
+		{"If-None-Exist with an unknown parameter", "POST", "/Patient", patient, []string{`If-None-Exist: nonsense=1`}, 400, "not-supported"},
+		{"If-None-Exist with several matches", "POST", "/Patient", patient, []string{`If-None-Exist: gender=male`}, 412, "multiple-matches"},
+		{"conditional update with several matches", "PUT", "/Patient?gender=male", patient, nil, 412, "multiple-matches"},
+		{"conditional update with another id", "PUT", "/Patient?_id=1", `{"resourceType":"Patient","id":"9"}`, nil, 400, "invalid"},
+		{"conditional update with an id that is taken", "PUT", "/Patient?_id=9", `{"resourceType":"Patient","id":"1"}`, nil, 409, "conflict"},
+		{"conditional update by an unknown parameter", "PUT", "/Patient?nonsense=1", patient, nil, 400, "not-supported"},
+		{"conditional delete of everything", "DELETE", "/Patient", "", nil, 400, "required"},
+		{"conditional delete by an empty value", "DELETE", "/Patient?gender=", "", nil, 400, "required"},
+		{"conditional delete by an unknown parameter", "DELETE", "/Patient?gender=male&nonsense=1", "", nil, 400, "not-supported"},
+		{"conditional delete with several matches", "DELETE", "/Patient?gender=male", "", nil, 412, "multiple-matches"},
+		// URLs and methods
+		{"unknown type", "GET", "/Nonsense", "", nil, 404, "not-found"},
+		{"type in lower case", "GET", "/patient/1", "", nil, 404, "not-found"},
+		{"create of an unknown type", "POST", "/Nonsense", `{"resourceType":"Nonsense"}`, nil, 404, "not-found"},
+		{"unknown type with a method that is not offered", "POST", "/Nonsense/1", "", nil, 404, "not-found"},
+		{"unknown id", "GET", "/Patient/nobody", "", nil, 404, "not-found"},
+		{"malformed id", "GET", "/Patient/a_b", "", nil, 404, "not-found"},
+		{"deleted", "GET", "/Patient/gone", "", nil, 410, "deleted"},
+		{"unknown version", "GET", "/Patient/1/_history/9", "", nil, 404, "not-found"},
+		{"version that is no number", "GET", "/Patient/1/_history/x", "", nil, 404, "not-found"},
+		{"version with a leading zero", "GET", "/Patient/1/_history/01", "", nil, 404, "not-found"},
+		{"version that is the deletion", "GET", "/Patient/gone/_history/2", "", nil, 410, "deleted"},
+		{"history of what never was", "GET", "/Patient/nobody/_history", "", nil, 404, "not-found"},
+		{"POST to an instance", "POST", "/Patient/1", patient, nil, 405, "not-supported"},
+		{"PATCH", "PATCH", "/Patient/1", `[]`, nil, 405, "not-supported"},
+		{"PUT to metadata", "PUT", "/metadata", `{}`, nil, 405, "not-supported"},
+		{"PUT to a history", "PUT", "/Patient/_history", `{"resourceType":"Patient","id":"_history"}`, nil, 405, "not-supported"},
+		{"DELETE of the system's history", "DELETE", "/_history", "", nil, 405, "not-supported"},
+		{"PUT to [base]", "PUT", "", `{}`, nil, 405, "not-supported"},
+		{"DELETE of a version", "DELETE", "/Patient/1/_history/1", "", nil, 405, "not-supported"},
+		{"DELETE of a history", "DELETE", "/Patient/1/_history", "", nil, 405, "not-supported"},
+		{"GET of _search", "GET", "/Patient/_search?name=x", "", nil, 405, "not-supported"},
+		{"unknown operation", "POST", "/Patient/1/$nonsense", "", nil, 404, "not-found"},
+		{"unknown operation of a type", "GET", "/Patient/$nonsense", "", nil, 404, "not-found"},
+		{"compartment", "GET", "/Patient/1/Observation", "", nil, 404, "not-found"},
+		{"malformed escape", "GET", "/Patient?name=%zz", "", nil, 400, "value"},
+		// negotiation
+		{"XML asked for", "GET", "/Patient/1", "", []string{"Accept: application/fhir+xml"}, 406, "not-supported"},
+		{"XML asked for by _format", "GET", "/Patient/1?_format=xml", "", nil, 406, "not-supported"},
+		{"_format over Accept", "GET", "/Patient/1?_format=xml", "", []string{"Accept: application/json"}, 406, "not-supported"},
+		{"HTML asked for", "GET", "/Patient/1", "", []string{"Accept: text/html"}, 406, "not-supported"},
+		{"JSON refused by q=0", "GET", "/Patient/1", "", []string{"Accept: application/fhir+json;q=0"}, 406, "not-supported"},
+		{"FHIR R5 asked for", "GET", "/Patient/1", "", []string{"Accept: application/fhir+json; fhirVersion=5.0"}, 406, "not-supported"},
+		{"_format unknown", "GET", "/Patient/1?_format=yaml", "", nil, 406, "not-supported"},
+		{"_pretty unknown", "GET", "/Patient/1?_pretty=maybe", "", nil, 400, "value"},
+		{"XML sent", "POST", "/Patient", "<Patient/>", []string{"Content-Type: application/fhir+xml"}, 415, "not-supported"},
+		{"form sent", "POST", "/Patient", patient, []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "not-supported"},
+		{"malformed Content-Type", "POST", "/Patient", patient, []string{"Content-Type: ;"}, 415, "not-supported"},
+		{"charset", "POST", "/Patient", patient, []string{"Content-Type: application/fhir+json; charset=latin1"}, 415, "not-supported"},
+		{"FHIR R5 sent", "POST", "/Patient", patient, []string{"Content-Type: application/fhir+json; fhirVersion=5.0"}, 415, "not-supported"},
+		{"compressed", "POST", "/Patient", patient, []string{"Content-Encoding: gzip"}, 415, "not-supported"},
+		{"JSON as a search form", "POST", "/Patient/_search", "{}", nil, 415, "not-supported"},
+		{"Prefer with an unknown return", "POST", "/Patient", patient, []string{"Prefer: return=everything"}, 400, "value"},
+		{"Prefer with two returns", "POST", "/Patient", patient, []string{"Prefer: return=minimal, return=representation"}, 400, "invalid"},
+		{"Prefer with an unknown handling", "GET", "/Patient", "", []string{"Prefer: handling=rude"}, 400, "value"},
+		{"malformed If-None-Match", "GET", "/Patient/1", "", []string{`If-None-Match: W/"`}, 400, "value"},
+		{"malformed If-Modified-Since", "GET", "/Patient/1", "", []string{`If-Modified-Since: yesterday`}, 400, "value"},
+		// searches
+		{"unknown modifier", "GET", "/Patient?name:nonsense=x", "", nil, 400, "not-supported"},
+		{"bad date", "GET", "/Patient?birthdate=tomorrow", "", nil, 400, "value"},
+		{"unknown parameter, strict", "GET", "/Patient?nonsense=1", "", []string{"Prefer: handling=strict"}, 400, "not-supported"},
+		{"unknown parameter in a form, strict", "POST", "/Patient/_search", "nonsense=1", []string{"Prefer: handling=strict", "Content-Type: application/x-www-form-urlencoded"}, 400, "not-supported"},
+		// history
+		{"_count of nothing", "GET", "/Patient/_history?_count=0", "", nil, 400, "value"},
+		{"_count in words", "GET", "/Patient/_history?_count=ten", "", nil, 400, "value"},
+		{"_since without time", "GET", "/Patient/_history?_since=2020", "", nil, 400, "value"},
+		{"_since twice", "GET", "/_history?_since=2020-01-01T00:00:00Z&_since=2020-01-01T00:00:00Z", "", nil, 400, "invalid"},
+		{"_at", "GET", "/_history?_at=2020", "", nil, 400, "not-supported"},
+		{"a link that we never wrote", "GET", "/_history?-before=x", "", nil, 400, "value"},
+		// Bundles
+		{"no Bundle", "POST", "", patient, nil, 400, "invalid"},
+		{"Bundle without type", "POST", "", `{"resourceType":"Bundle"}`, nil, 400, "required"},
+		{"Bundle of another type", "POST", "", `{"resourceType":"Bundle","type":"collection"}`, nil, 400, "value"},
+		{"entry is an object", "POST", "", `{"resourceType":"Bundle","type":"batch","entry":{}}`, nil, 400, "structure"},
+		{"too many entries", "POST", "", tx(strings.Split(strings.Repeat(good+"|", 10)+good, "|")...), nil, 413, "too-long"},
+		{"entry is a number", "POST", "", tx(good, "1"), nil, 400, "structure"},
+		{"entry without request", "POST", "", tx(good, `{"resource":{"resourceType":"Patient"}}`), nil, 400, "required"},
+		{"entry without method", "POST", "", tx(good, `{"request":{"url":"Patient/1"}}`), nil, 400, "required"},
+		{"entry without url", "POST", "", tx(good, `{"request":{"method":"GET"}}`), nil, 400, "required"},
+		{"entry with a method in lower case", "POST", "", tx(good, `{"request":{"method":"get","url":"Patient/1"}}`), nil, 400, "value"},
+		{"entry with a url that is a number", "POST", "", tx(good, `{"request":{"method":"GET","url":1}}`), nil, 400, "value"},
+		{"entry without resource", "POST", "", tx(good, `{"request":{"method":"POST","url":"Patient"}}`), nil, 400, "required"},
+		{"entry with the wrong type", "POST", "", tx(good, `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Observation"}}`), nil, 400, "invalid"},
+		{"entry of an unknown type", "POST", "", tx(good, `{"request":{"method":"GET","url":"Nonsense/1"}}`), nil, 404, "not-found"},
+		{"entry outside this server", "POST", "", tx(good, `{"request":{"method":"DELETE","url":"https://elsewhere.example/fhir/Patient/1"}}`), nil, 400, "value"},
+		{"entry with PATCH", "POST", "", tx(good, `{"resource":{"resourceType":"Parameters"},"request":{"method":"PATCH","url":"Patient/1"}}`), nil, 400, "not-supported"},
+		{"entry that is a Bundle to process", "POST", "", tx(good, `{"resource":{"resourceType":"Bundle","type":"batch"},"request":{"method":"POST","url":"/"}}`), nil, 400, "not-supported"},
+		{"entry that reads what is not there", "POST", "", tx(good, `{"request":{"method":"GET","url":"Patient/nobody"}}`), nil, 404, "not-found"},
+		{"entry that reads what is deleted", "POST", "", tx(good, `{"request":{"method":"GET","url":"Patient/gone"}}`), nil, 410, "deleted"},
+		{"entry with a search that can't run", "POST", "", tx(good, `{"request":{"method":"GET","url":"Patient?birthdate=tomorrow"}}`), nil, 400, "value"},
+		{"entry with a stale ifMatch", "POST", "", tx(good, `{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1","ifMatch":"W/\"1\""}}`), nil, 412, "conflict"},
+		{"entry with a malformed ifMatch", "POST", "", tx(good, `{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1","ifMatch":"W/\""}}`), nil, 400, "value"},
+		{"entry whose ifNoneExist selects two", "POST", "", tx(good, `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"gender=male"}}`), nil, 412, "multiple-matches"},
+		{"ifNoneExist twice", "POST", "", tx(`{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"_id=x"}}`, `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"_id=x"}}`), nil, 400, "invalid"},
+		{"same resource twice", "POST", "", tx(`{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1"}}`, `{"request":{"method":"DELETE","url":"Patient/1"}}`), nil, 400, "invalid"},
+		{"same resource twice by condition", "POST", "", tx(`{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1"}}`, `{"resource":{"resourceType":"Patient"},"request":{"method":"PUT","url":"Patient?_id=1"}}`), nil, 400, "invalid"},
+		{"same fullUrl twice", "POST", "", tx(`{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}`, `{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}`), nil, 400, "invalid"},
+		{"conditional reference to nothing", "POST", "", tx(good, `{"resource":{"resourceType":"Observation","subject":{"reference":"Patient?_id=nobody"}},"request":{"method":"POST","url":"Observation"}}`), nil, 412, "conflict"},
+		{"conditional reference to two", "POST", "", tx(good, `{"resource":{"resourceType":"Observation","subject":{"reference":"Patient?gender=male"}},"request":{"method":"POST","url":"Observation"}}`), nil, 412, "multiple-matches"},
+		{"conditional reference by an unknown parameter", "POST", "", tx(good, `{"resource":{"resourceType":"Observation","subject":{"reference":"Patient?nonsense=1"}},"request":{"method":"POST","url":"Observation"}}`), nil, 400, "not-supported"},
+		{"entry larger than a resource may be", "POST", "", tx(`{"resource":{"resourceType":"Patient","x":"` + strings.Repeat("x", 4500) + `"},"request":{"method":"POST","url":"Patient"}}`), nil, 413, "too-long"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &harness{t: t, http: h.http, db: h.db}
+			r := h.do(tt.method, tt.path, tt.body, tt.header...)
+			if r.status != tt.status || r.at("issue", 0, "code") != tt.code {
+				t.Errorf("answer %d %s, want %d %s: %s", r.status, r.at("issue", 0, "code"), tt.status, tt.code, r.body)
+			}
+			if r.at("resourceType") != "OperationOutcome" || len(r.at("issue", 0, "diagnostics")) < 10 {
+				t.Errorf("the answer is no OperationOutcome that explains: %s", r.body)
+			}
+			if got := r.header.Get("Content-Type"); !strings.HasPrefix(got, FHIRJSON) && !strings.HasPrefix(got, "application/json") {
+				t.Errorf("Content-Type %q", got)
+			}
+			if tt.status == 405 && r.header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+			if after := h.rows(); after != before {
+				t.Fatalf("the store changed:\n%s", strings.TrimPrefix(after, before))
+			}
+		})
+	}
+	if len(tests) < 60 {
+		t.Error(fmt.Sprint("only ", len(tests), " rows"))
+	}
+}
+
+// TestServer_saysWhere checks the places that errors name.
+func TestServer_saysWhere(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	tests := []struct {
+		name, method, path, body string
+		header                   string
+		expression, contains     string
+	}{
+		{"syntax", "POST", "/Patient", "{\n \"resourceType\": \"Patient\",\n \"x\": tru\n}", "", "", "line 3, column 7"},
+		{"id", "PUT", "/Patient/1", `{"resourceType":"Patient"}`, "", "Patient.id", `put "id": "1"`},
+		{"header", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, `If-Match: W/"7"`, "http.If-Match", "does not exist"},
+		{"entry", "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}},{"resource":{"resourceType":"Patient","id":"2"},"request":{"method":"PUT","url":"Patient/3"}}]}`, "", "Bundle.entry[1].resource.id", "entry 1: "},
+		{"entry's condition", "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient","id":"3"},"request":{"method":"PUT","url":"Patient/3","ifMatch":"W/\"3\""}}]}`, "", "Bundle.entry[0].request.ifMatch", "does not exist"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &harness{t: t, http: h.http, db: h.db}
+			var headers []string
+			if tt.header != "" {
+				headers = append(headers, tt.header)
+			}
+			r := h.do(tt.method, tt.path, tt.body, headers...)
+			if got := r.at("issue", 0, "expression", 0); got != tt.expression {
+				t.Errorf("expression %q, want %q: %s", got, tt.expression, r.body)
+			}
+			if got := r.at("issue", 0, "diagnostics"); !strings.Contains(got, tt.contains) {
+				t.Errorf("diagnostics %q lack %q", got, tt.contains)
+			}
+		})
+	}
+}

@@ -1,0 +1,59 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/tape"
+)
+
+// process carries out the Bundle of a batch or transaction (R4 http.html#transaction).
+func (s *Server) process(ctx context.Context, c *call) (answer, error) {
+	kind := c.bundle.Doc.Root().Get("type")
+	if !kind.Is("batch") && !kind.Is("transaction") {
+		where := "Bundle.type"
+		if !kind.Exists() {
+			return answer{}, fhir.Errorf(fhir.Required, where, "the Bundle has no type: [base] takes batch and transaction")
+		}
+		return answer{}, fhir.Errorf(fhir.Value, where, "a Bundle of type %s is not processed, only batch and transaction; to store it, POST it to [base]/Bundle", clip(kind.Text()))
+	}
+	if err := c.cond.refuse(c.code); err != nil {
+		return answer{}, err
+	}
+	nodes, err := s.parts(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if kind.Is("transaction") {
+		return s.transaction(ctx, c, nodes)
+	}
+	return s.batch(ctx, c, nodes)
+}
+
+// batch carries out each entry as if it had come alone, in the order given.
+func (s *Server) batch(ctx context.Context, c *call, nodes []tape.Node) (answer, error) {
+	b := bundle{kind: "batch-response", entries: make([]entry, 0, len(nodes))}
+	for i, n := range nodes {
+		if err := ctx.Err(); err != nil {
+			return answer{}, err // nobody waits for the rest
+		}
+		b.entries = append(b.entries, s.batchEntry(ctx, c, i, n))
+	}
+	return answer{status: http.StatusOK, body: b.json()}, nil
+}
+
+func (s *Server) batchEntry(ctx context.Context, c *call, i int, n tape.Node) entry {
+	p, err := s.part(c, i, n)
+	if err == nil {
+		var a answer
+		if a, err = p.route.run(s, ctx, p.call); err == nil {
+			return entryOf(p, a, c.base)
+		}
+	}
+	o, body := failure(atEntry(i, err), c.origin.RequestID)
+	if o.Status >= http.StatusInternalServerError {
+		s.Log.Error("batch entry failed", "request_id", c.origin.RequestID, "entry", i, "error", err)
+	}
+	return entry{response: &response{status: o.Status, outcome: body}}
+}

@@ -1,0 +1,33 @@
+package rest
+
+import (
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// call is one interaction, as a request of its own or as an entry of a Bundle.
+type call struct {
+	code   interaction
+	tenant string
+	base   string // [base], for absolute URLs
+	target target
+	cond   conditions
+	prefer prefer
+	origin store.Origin
+	in     fhir.Incoming // of create and update: the resource
+	bundle fhir.Incoming // of process
+}
+
+func (c *call) key() fhir.Key {
+	return fhir.Key{Tenant: c.tenant, Type: c.target.typ, ID: c.target.id}
+}
+
+// answer is what came of a call that did not fail.
+type answer struct {
+	status   int
+	resource *fhir.Resource // gives ETag and Last-Modified; may be nil
+	located  bool           // Location names the resource's version
+	body     []byte         // JSON; nil for none
+	outcome  bool           // body is an OperationOutcome about the call, not what it asked for
+	etag     string         // instead of the resource's
+}

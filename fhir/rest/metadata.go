@@ -1,0 +1,166 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"time"
+
+	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+)
+
+// basePlace stands for [base] in the CapabilityStatement that is kept; the rest is the same for every client.
+const basePlace = "urn:fhirhook:base"
+
+// capabilities is the CapabilityStatement, made once.
+type capabilities struct{ json []byte }
+
+// capabilities answers what is offered (R4 http.html#capabilities).
+func (s *Server) capabilities(_ context.Context, c *call) (answer, error) {
+	body := bytes.ReplaceAll(s.capable.json, []byte(basePlace), bytes.Trim(encode(c.base), `"`))
+	sum := sha256.Sum256(body)
+	a := answer{status: http.StatusOK, etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`, body: body}
+	if slices.Contains(c.cond.ifNoneMatch, hex.EncodeToString(sum[:8])) {
+		a.status, a.body = http.StatusNotModified, nil
+	}
+	return a, nil
+}
+
+func newCapabilities(o Options, now time.Time) capabilities {
+	software := models.CapabilityStatementSoftware{Name: "fhirhook"}
+	if o.Version != "" {
+		software.Version = &o.Version
+	}
+	base := basePlace
+	rest := models.CapabilityStatementRest{
+		Mode:        models.RestfulCapabilityModeServer,
+		Interaction: systemInteractions(),
+		Security:    &models.CapabilityStatementRestSecurity{Description: ptr("No authentication: the server listens on loopback only, or behind a proxy that authenticates.")},
+	}
+	for _, t := range fhir.Types() {
+		rest.Resource = append(rest.Resource, resourceCapability(t, o.Definitions))
+	}
+	return capabilities{encode(firstType{models.CapabilityStatement{
+		Status: models.PublicationStatusActive,
+		Date:   fhir.Instant(now),
+		Kind:   models.CapabilityStatementKindInstance,
+		Implementation: &models.CapabilityStatementImplementation{
+			Description: "FHIR R4 server with rest-hook Subscriptions", Url: &base,
+		},
+		Software:    &software,
+		FhirVersion: models.FHIRVersion4_0_1,
+		Format:      []string{FHIRJSON, "json"},
+		Rest:        []models.CapabilityStatementRest{rest},
+	}})}
+}
+
+func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.CapabilityStatementRestResource {
+	yes := true
+	versioned := models.ResourceVersionPolicyVersionedUpdate
+	fullRead, single := models.ConditionalReadStatusFullSupport, models.ConditionalDeleteStatusSingle
+	r := models.CapabilityStatementRestResource{
+		Type: resourceType(t), Interaction: typeInteractions(), Versioning: &versioned, ReadHistory: &yes, UpdateCreate: &yes,
+		ConditionalCreate: &yes, ConditionalRead: &fullRead, ConditionalUpdate: &yes, ConditionalDelete: &single,
+		ReferencePolicy: []models.ReferenceHandlingPolicy{models.ReferenceHandlingPolicyLiteral, models.ReferenceHandlingPolicyLocal},
+	}
+	if defs == nil {
+		return r
+	}
+	for p := range defs.Params(t) {
+		if kind, ok := paramKinds[p.Kind]; ok {
+			r.SearchParam = append(r.SearchParam, models.CapabilityStatementRestResourceSearchParam{Name: p.Code, Type: kind, Definition: definition(p)})
+		}
+	}
+	return r
+}
+
+func definition(p *criteria.Param) *string {
+	if p.URL == "" {
+		return nil
+	}
+	return &p.URL
+}
+
+// paramKinds are the types of parameters that a search can evaluate.
+var paramKinds = map[criteria.Kind]models.SearchParamType{
+	criteria.Number:    models.SearchParamTypeNumber,
+	criteria.Date:      models.SearchParamTypeDate,
+	criteria.String:    models.SearchParamTypeString,
+	criteria.Token:     models.SearchParamTypeToken,
+	criteria.Reference: models.SearchParamTypeReference,
+	criteria.Quantity:  models.SearchParamTypeQuantity,
+	criteria.URI:       models.SearchParamTypeUri,
+}
+
+func resourceType(t fhir.Type) models.ResourceType {
+	var r models.ResourceType
+	if err := r.UnmarshalJSON([]byte(`"` + string(t) + `"`)); err != nil {
+		panic("the models do not know " + string(t)) // a constant table: TestMetadata_listsEveryType
+	}
+	return r
+}
+
+// typeInteractions are the codes of the routes that concern a type.
+func typeInteractions() []models.CapabilityStatementRestResourceInteraction {
+	var out []models.CapabilityStatementRestResourceInteraction
+	for _, code := range codes(func(r route) bool { return r.typed() }) {
+		var c models.TypeRestfulInteraction
+		if err := c.UnmarshalJSON([]byte(`"` + string(code) + `"`)); err != nil {
+			panic("no interaction of a type: " + string(code))
+		}
+		out = append(out, models.CapabilityStatementRestResourceInteraction{Code: c})
+	}
+	return out
+}
+
+// systemInteractions are those of the whole system.
+func systemInteractions() []models.CapabilityStatementRestInteraction {
+	var out []models.CapabilityStatementRestInteraction
+	add := func(c models.SystemRestfulInteraction) {
+		out = append(out, models.CapabilityStatementRestInteraction{Code: c})
+	}
+	for _, code := range codes(func(r route) bool { return !r.typed() }) {
+		switch code {
+		case process:
+			add(models.SystemRestfulInteractionTransaction)
+			add(models.SystemRestfulInteractionBatch)
+		case searchSystem:
+			add(models.SystemRestfulInteractionSearchSystem)
+		case historySystem:
+			add(models.SystemRestfulInteractionHistorySystem)
+		}
+	}
+	return out
+}
+
+// codes lists the interactions of the chosen routes, each once, in the table's order.
+func codes(choose func(route) bool) []interaction {
+	var out []interaction
+	for _, r := range routes() {
+		if choose(r) && !slices.Contains(out, r.code) {
+			out = append(out, r.code)
+		}
+	}
+	return out
+}
+
+// firstType writes a model with resourceType in front, where people look for it; the models put it last.
+type firstType struct{ models.CapabilityStatement }
+
+// MarshalJSON implements json.Marshaler.
+func (f firstType) MarshalJSON() ([]byte, error) {
+	const last = `,"resourceType":"CapabilityStatement"}`
+	b, err := f.CapabilityStatement.MarshalJSON()
+	if rest, ok := bytes.CutSuffix(b, []byte(last)); ok {
+		b = slices.Concat([]byte(`{"resourceType":"CapabilityStatement",`), rest[1:], []byte("}"))
+	}
+	return b, err
+}
+
+func ptr[T any](v T) *T { return &v }

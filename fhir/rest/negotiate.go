@@ -1,0 +1,120 @@
+package rest
+
+import (
+	"mime"
+	"strconv"
+	"strings"
+
+	"fhirhook/fhir"
+)
+
+// FHIRJSON is the media type of FHIR in JSON.
+const FHIRJSON = "application/fhir+json"
+
+// fhirVersion is the only value of the MIME parameter fhirVersion that is served (R4 http.html#version-parameter).
+const fhirVersion = "4.0"
+
+const onlyJSON = "this server speaks FHIR in JSON only, not XML or Turtle"
+
+// jsonTypes are the media types that mean FHIR in JSON, with the one that is answered for each.
+var jsonTypes = map[string]string{
+	FHIRJSON:                FHIRJSON,
+	"application/json+fhir": FHIRJSON, // DSTU2's name
+	"application/json":      "application/json",
+	"text/json":             "application/json",
+}
+
+// parseFormat reads _format, which overrides Accept. A plus arrives as a space where a client did not escape it.
+func parseFormat(value string) (contentType string, err error) {
+	media, params, parseErr := mime.ParseMediaType(strings.ReplaceAll(value, " ", "+"))
+	if parseErr == nil {
+		if media == "json" {
+			return FHIRJSON, nil
+		}
+		if answer, ok := jsonTypes[media]; ok {
+			return answer, checkVersion(params, fhir.NotAcceptable, "http._format")
+		}
+	}
+	return "", fhir.Errorf(fhir.NotAcceptable, "http._format", "_format=%s can't be served: %s; ask for json", clip(value), onlyJSON)
+}
+
+// accept chooses the media type of the answer by the Accept header. No header at all means anything.
+func accept(lines []string) (contentType string, err error) {
+	all := strings.Join(lines, ",")
+	if strings.TrimSpace(all) == "" {
+		return FHIRJSON, nil
+	}
+	best, bestQ := "", 0.0
+	var versionErr error
+	for part := range strings.SplitSeq(all, ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue // one broken range does not spoil the others
+		}
+		answer, ok := rangeOf(media)
+		if !ok {
+			continue
+		}
+		q := 1.0
+		if s, ok := params["q"]; ok {
+			if q, err = strconv.ParseFloat(s, 64); err != nil || q < 0 || q > 1 {
+				continue
+			}
+		}
+		if err := checkVersion(params, fhir.NotAcceptable, "http.Accept"); err != nil {
+			versionErr = err
+			continue
+		}
+		if q > bestQ {
+			best, bestQ = answer, q
+		}
+	}
+	switch {
+	case best != "":
+		return best, nil
+	case versionErr != nil:
+		return "", versionErr
+	default:
+		return "", fhir.Errorf(fhir.NotAcceptable, "http.Accept", "Accept: %s can't be served: %s; ask for %s", clip(all), onlyJSON, FHIRJSON)
+	}
+}
+
+// rangeOf is the type that a media range is answered with.
+func rangeOf(media string) (string, bool) {
+	switch media {
+	case "*/*", "application/*":
+		return FHIRJSON, true
+	case "text/*":
+		return "application/json", true
+	}
+	answer, ok := jsonTypes[media]
+	return answer, ok
+}
+
+// checkConsumable judges the Content-Type of a resource that is sent. No header is taken as JSON (RFC 9110
+// section 8.3 lets a recipient look); what the body is shows at once.
+func checkConsumable(contentType string) error {
+	if contentType == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Type", "Content-Type %q is malformed: send %s", clip(contentType), FHIRJSON)
+	}
+	if _, ok := jsonTypes[media]; !ok {
+		return fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Type", "a body of type %s can't be read: %s; send %s", clip(media), onlyJSON, FHIRJSON)
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
+		return fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Type", "charset %s can't be read: FHIR is UTF-8", clip(charset))
+	}
+	return checkVersion(params, fhir.UnsupportedMedia, "http.Content-Type")
+}
+
+// checkVersion refuses another FHIR version than this server's; 4.0.1 is tolerated for 4.0.
+func checkVersion(params map[string]string, kind fhir.Kind, where string) error {
+	v, ok := params["fhirversion"]
+	if !ok || v == fhirVersion || v == "4.0.1" {
+		return nil
+	}
+	return fhir.Errorf(kind, where, "fhirVersion=%s is not served: this is FHIR R4, fhirVersion=%s", clip(v), fhirVersion)
+}

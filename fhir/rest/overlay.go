@@ -1,0 +1,89 @@
+package rest
+
+import (
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// overlay is a transaction's state as if what it is about to write were written: a conditional reference may
+// point to a resource of its own transaction, and must be resolved before either is final.
+//
+// Only what a search reads is overlaid: Type, Read and Version.
+type overlay struct {
+	store.Reader
+	pending map[fhir.Key]*fhir.Resource
+}
+
+// newOverlay stamps what is pending as it would be written.
+func newOverlay(tx store.Writer, pending map[fhir.Key]fhir.Incoming) (overlay, error) {
+	o := overlay{Reader: tx, pending: make(map[fhir.Key]*fhir.Resource, len(pending))}
+	for key, in := range pending {
+		r := &fhir.Resource{Key: key, Version: 1, Updated: tx.Now()}
+		prev, err := tx.Read(key, tx.Last())
+		switch {
+		case err == nil:
+			r.Version = prev.Version + 1
+		case !errors.Is(err, store.ErrNotFound):
+			return o, err
+		}
+		r.JSON = fhir.Stamp(in.Doc, key.ID, r.Version, r.Updated)
+		o.pending[key] = r
+	}
+	return o, nil
+}
+
+// Read returns the pending version if there is one.
+func (o overlay) Read(key fhir.Key, at store.Seq) (*fhir.Resource, error) {
+	if r, ok := o.pending[key]; ok {
+		return r, nil
+	}
+	return o.Reader.Read(key, at)
+}
+
+// Version returns the pending version if it has that number.
+func (o overlay) Version(key fhir.Key, version uint64) (*fhir.Resource, error) {
+	if r, ok := o.pending[key]; ok && r.Version == version {
+		return r, nil
+	}
+	return o.Reader.Version(key, version)
+}
+
+// Type merges the pending versions of a type into the stored ones, in id order.
+func (o overlay) Type(tenant string, t fhir.Type, after string, at store.Seq) iter.Seq2[*fhir.Resource, error] {
+	return func(yield func(*fhir.Resource, error) bool) {
+		var ids []string
+		for key := range maps.Keys(o.pending) {
+			if key.Tenant == tenant && key.Type == t && key.ID > after {
+				ids = append(ids, key.ID)
+			}
+		}
+		slices.Sort(ids)
+		own := func(id string) *fhir.Resource { return o.pending[fhir.Key{Tenant: tenant, Type: t, ID: id}] }
+		for r, err := range o.Reader.Type(tenant, t, after, at) {
+			if err == nil {
+				for len(ids) > 0 && ids[0] < r.Key.ID {
+					if !yield(own(ids[0]), nil) {
+						return
+					}
+					ids = ids[1:]
+				}
+				if len(ids) > 0 && ids[0] == r.Key.ID {
+					r, ids = own(ids[0]), ids[1:]
+				}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+		for _, id := range ids {
+			if !yield(own(id), nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// read answers the current version (R4 http.html#read).
+func (s *Server) read(ctx context.Context, c *call) (a answer, err error) {
+	err = s.DB.View(ctx, func(r store.Reader) error {
+		a, err = s.readIn(r, c)
+		return err
+	})
+	return a, err
+}
+
+// vread answers one version (R4 http.html#vread).
+func (s *Server) vread(ctx context.Context, c *call) (answer, error) { return s.read(ctx, c) }
+
+// readIn is read and vread in a state.
+func (s *Server) readIn(r store.Reader, c *call) (answer, error) {
+	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
+		return answer{}, err
+	}
+	found, err := lookUp(r, c)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return answer{}, unknownVersion(c)
+	case err != nil:
+		return answer{}, err
+	case found.Deleted:
+		return answer{}, gone(c, found)
+	case c.cond.unchanged(found):
+		return answer{status: http.StatusNotModified, resource: found}, nil
+	default:
+		return answer{status: http.StatusOK, resource: found, body: s.Gate.Redact(found)}, nil
+	}
+}
+
+func lookUp(r store.Reader, c *call) (*fhir.Resource, error) {
+	if !fhir.ValidID(c.target.id) {
+		return nil, store.ErrNotFound
+	}
+	if c.target.version == "" {
+		return r.Read(c.key(), r.Last())
+	}
+	version, err := strconv.ParseUint(c.target.version, 10, 64)
+	if err != nil || strconv.FormatUint(version, 10) != c.target.version {
+		return nil, store.ErrNotFound // 007 is another version id than 7
+	}
+	return r.Version(c.key(), version)
+}
+
+func unknownVersion(c *call) error {
+	switch {
+	case !fhir.ValidID(c.target.id):
+		return fhir.Errorf(fhir.NotFound, "", "%q is not a FHIR id, so no %s can have it: 1 to 64 of A-Z, a-z, 0-9, - and .", clip(c.target.id), c.target.typ)
+	case c.target.version != "":
+		return fhir.Errorf(fhir.NotFound, "", "%s has no version %q: GET %s/_history lists those it has", c.key(), clip(c.target.version), c.key())
+	default:
+		return fhir.Errorf(fhir.NotFound, "", "%s does not exist", c.key())
+	}
+}
+
+func gone(c *call, r *fhir.Resource) error {
+	if c.target.version != "" {
+		return fhir.Errorf(fhir.Gone, "", "version %s of %s is its deletion and has no content", r.VersionID(), c.key())
+	}
+	return fhir.Errorf(fhir.Gone, "", "%s was deleted at %s; GET %s/_history/%d reads the version before", c.key(), fhir.Instant(r.Updated), c.key(), r.Version-1)
+}

@@ -1,0 +1,264 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// request is an HTTP request while it becomes a call, and the way back.
+type request struct {
+	s           *Server
+	c           echo.Context
+	id          string // X-Request-Id
+	began       time.Time
+	contentType string // of the answer; "" until it is negotiated
+	pretty      bool
+}
+
+const requestSlot = "fhirhook.request"
+
+func requestOf(c echo.Context) *request { return c.Get(requestSlot).(*request) }
+
+// reader takes what an interaction needs from the request's body.
+type reader func(q *request, c *call) error
+
+const maxRequestID = 128
+
+// newRequest gives the request its id: the client's, or a new one if it sent none or one that is too long to
+// be logged and stored; the client's then goes back as X-Correlation-Id (R4 http.html#custom).
+func newRequest(s *Server, c echo.Context) *request {
+	q := &request{s: s, c: c, id: c.Request().Header.Get(echo.HeaderXRequestID), began: time.Now()}
+	header := c.Response().Header()
+	if sent := q.id; sent == "" || len(sent) > maxRequestID {
+		q.id = uuid.NewString()
+		if sent != "" {
+			header.Set(echo.HeaderXCorrelationID, sent)
+		}
+	}
+	header.Set(echo.HeaderXRequestID, q.id)
+	c.Set(requestSlot, q)
+	return q
+}
+
+// call reads everything but the body in the order in which a client can mend it: the URL, then what is
+// asked of the answer, then the conditions.
+func (q *request) call(s *Server, r route) (*call, error) {
+	in := q.c.Request()
+	query, err := criteria.ParsePairs(in.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{
+		code: r.code, tenant: fhir.DefaultTenant, base: q.base(),
+		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), query: query},
+		origin: store.Origin{RequestID: q.id},
+	}
+	if strings.HasSuffix(r.path, "/_history") {
+		c.target.special = "_history"
+	}
+	if strings.Contains(r.path, ":type") && !c.target.typ.Known() {
+		return nil, unknownType(string(c.target.typ))
+	}
+	if q.contentType, err = accept(in.Header.Values(echo.HeaderAccept)); err != nil && !has(query, "_format") {
+		return nil, err
+	}
+	if err := q.general(c); err != nil {
+		return nil, err
+	}
+	if c.prefer, err = parsePrefer(in.Header.Values("Prefer")); err != nil {
+		return nil, err
+	}
+	if c.cond, err = parseConditions(func(name string) (string, bool) {
+		v := in.Header.Values(name)
+		return strings.Join(v, ","), len(v) > 0
+	}); err != nil {
+		return nil, err
+	}
+	return c, r.reads(q, c)
+}
+
+// general takes the parameters that every interaction knows out of the query (R4 http.html#parameters).
+func (q *request) general(c *call) error {
+	var rest []Pair
+	for _, p := range c.target.query {
+		var err error
+		switch p.Name {
+		case "_format":
+			q.contentType, err = parseFormat(p.Value)
+		case "_pretty":
+			q.pretty, err = parseBool(p)
+		default:
+			rest = append(rest, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.target.query = rest
+	return nil
+}
+
+func has(pairs []Pair, name string) bool {
+	for _, p := range pairs {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func parseBool(p Pair) (bool, error) {
+	switch p.Value {
+	case "true":
+		return true, nil
+	case "false", "":
+		return false, nil
+	default:
+		return false, fhir.Errorf(fhir.Value, "http."+p.Name, "%s=%s: write true or false", p.Name, clip(p.Value))
+	}
+}
+
+// plain is the reader of interactions without a body.
+func (q *request) plain(*call) error { return nil }
+
+// resource reads the body as one resource.
+func (q *request) resource(c *call) (err error) {
+	c.in, err = q.document(q.s.MaxBody, "--max-body")
+	return err
+}
+
+// bundle reads the body as the Bundle of a batch or transaction.
+func (q *request) bundle(c *call) (err error) {
+	c.bundle, err = q.document(q.s.MaxBundle, "--max-bundle")
+	if err == nil && c.bundle.Type != fhir.Bundle {
+		return fhir.Errorf(fhir.Invalid, "Resource.resourceType",
+			"POST to [base] takes a Bundle of type batch or transaction; create a %s by POST to [base]/%s", c.bundle.Type, c.bundle.Type)
+	}
+	return err
+}
+
+func (q *request) document(limit int64, flag string) (fhir.Incoming, error) {
+	header := q.c.Request().Header
+	if err := checkConsumable(header.Get(echo.HeaderContentType)); err != nil {
+		return fhir.Incoming{}, err
+	}
+	body, err := q.body(limit, flag)
+	if err != nil {
+		return fhir.Incoming{}, err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return fhir.Incoming{}, fhir.Errorf(fhir.Structure, "", "the body is empty: send a resource as %s", FHIRJSON)
+	}
+	return fhir.Read(body, q.s.MaxDepth)
+}
+
+// form reads the body of a search by POST; its parameters and those of the URL add up (R4 search.html#get).
+func (q *request) form(c *call) error {
+	body, err := q.body(q.s.MaxBody, "--max-body")
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(q.c.Request().Header.Get(echo.HeaderContentType))
+	if err != nil || media != echo.MIMEApplicationForm {
+		return fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Type", "a search by POST takes its parameters as %s", echo.MIMEApplicationForm)
+	}
+	pairs, err := criteria.ParsePairs(string(bytes.TrimSpace(body)))
+	if err != nil {
+		return err
+	}
+	c.target.query = append(c.target.query, pairs...)
+	return q.general(c)
+}
+
+// body reads at most limit bytes.
+func (q *request) body(limit int64, flag string) ([]byte, error) {
+	in := q.c.Request()
+	tooLarge := func() error {
+		return fhir.Errorf(fhir.TooLarge, "", "the body is larger than %d bytes (%s)", limit, flag)
+	}
+	if encoding := in.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Encoding", "a body in Content-Encoding %s can't be read: send it plain", clip(encoding))
+	}
+	if in.ContentLength > limit {
+		q.c.Response().Header().Set(echo.HeaderConnection, "close") // what is still to come is not read
+		return nil, tooLarge()
+	}
+	var body bytes.Buffer
+	if in.ContentLength > 0 {
+		body.Grow(int(min(in.ContentLength, 1<<20)) + bytes.MinRead) // a header alone does not buy memory
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(q.c.Response(), in.Body, limit))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, tooLarge()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		if in.Context().Err() == nil && isBroken(err) {
+			return nil, fhir.Errorf(fhir.Structure, "", "the body could not be read to its end: %v", err)
+		}
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+// isBroken tells a body that contradicts its own framing from a connection that failed.
+func isBroken(err error) bool {
+	_, connection := errors.AsType[net.Error](err)
+	return !connection && !errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// base is [base] as this client sees it.
+func (q *request) base() string {
+	if q.s.base != "" {
+		return q.s.base
+	}
+	in := q.c.Request()
+	scheme, host := "http", in.Host
+	if in.TLS != nil {
+		scheme = "https"
+	}
+	if q.s.trusts(in.RemoteAddr) {
+		if v := first(in.Header.Get(echo.HeaderXForwardedProto)); v == "http" || v == "https" {
+			scheme = v
+		}
+		if v := first(in.Header.Get("X-Forwarded-Host")); v != "" {
+			host = v
+		}
+	}
+	return scheme + "://" + host + Prefix
+}
+
+func first(list string) string {
+	v, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(v)
+}
+
+// trusts tells whether the peer may speak for its clients.
+func (s *Server) trusts(remote string) bool {
+	addr, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	for _, p := range s.TrustedProxies {
+		if p.Contains(addr.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}

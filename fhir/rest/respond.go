@@ -1,0 +1,161 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"fhirhook/fhir"
+)
+
+// respond writes an answer.
+func (q *request) respond(c *call, a answer) error {
+	header := q.c.Response().Header()
+	if a.resource != nil {
+		header.Set("ETag", a.resource.ETag())
+		header.Set(echo.HeaderLastModified, a.resource.Updated.UTC().Format(http.TimeFormat))
+		if a.located {
+			header.Set(echo.HeaderLocation, c.base+"/"+a.resource.VersionedReference())
+		}
+	}
+	if a.etag != "" {
+		header.Set("ETag", a.etag)
+	}
+	if applied := c.prefer.applied(c.code == create || c.code == update || c.code == remove); applied != "" {
+		header.Set("Preference-Applied", applied)
+	}
+	return q.write(a.status, a.body)
+}
+
+// write sends a status and JSON, nil for no body.
+func (q *request) write(status int, body []byte) error {
+	response := q.c.Response()
+	header := response.Header()
+	header.Set("Cache-Control", "no-cache") // a copy may be kept, and must be asked about: the ETag answers
+	if body == nil {
+		if status != http.StatusNoContent && status != http.StatusNotModified {
+			header.Set(echo.HeaderContentLength, "0")
+		}
+		response.WriteHeader(status)
+		return nil
+	}
+	if q.pretty {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, body, "", "  "); err != nil {
+			return fmt.Errorf("indent the answer: %w", err)
+		}
+		indented.WriteByte('\n')
+		body = indented.Bytes()
+	}
+	contentType := q.contentType
+	if contentType == "" {
+		contentType = FHIRJSON
+	}
+	header.Set(echo.HeaderContentType, contentType+"; charset=utf-8")
+	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+	header.Add(echo.HeaderVary, echo.HeaderAccept)
+	response.WriteHeader(status)
+	if q.c.Request().Method == http.MethodHead {
+		return nil
+	}
+	_, err := response.Write(body)
+	return err
+}
+
+// fail answers an error. Nothing else writes a 4xx or 5xx.
+func (s *Server) fail(err error, c echo.Context) {
+	q := requestOf(c)
+	if fhir.KindOf(err) == fhir.Internal {
+		err = q.rightOf(err)
+	}
+	o, body := failure(err, q.id)
+	s.logFailure(q, o, err)
+	if c.Response().Committed || o.Status == hungUp.Status {
+		return
+	}
+	header := c.Response().Header()
+	if o.Status == http.StatusServiceUnavailable || o.Status == http.StatusTooManyRequests {
+		header.Set(echo.HeaderRetryAfter, retryAfter)
+	}
+	header.Del("ETag")
+	if err := q.write(o.Status, body); err != nil {
+		s.Log.Debug("answer not written", "request_id", q.id, "error", err)
+	}
+}
+
+// rightOf puts the type before the method: POST /Nonsense/1 is a 404 though /Patient/1 is a 405.
+func (q *request) rightOf(err error) error {
+	e, ok := errors.AsType[*echo.HTTPError](err)
+	if !ok || e.Code != http.StatusMethodNotAllowed && e.Code != http.StatusNotFound {
+		return err
+	}
+	below, _ := strings.CutPrefix(q.c.Request().URL.Path, Prefix+"/")
+	name, rest, _ := strings.Cut(below, "/")
+	switch {
+	case below == q.c.Request().URL.Path || name == "metadata" || strings.HasPrefix(name, "_"):
+		return err
+	case strings.HasPrefix(name, "$"):
+		return unknownOperation(name)
+	case !fhir.Type(name).Known():
+		q.c.Response().Header().Del(echo.HeaderAllow)
+		return unknownType(name)
+	case e.Code == http.StatusNotFound && strings.Contains("/"+rest, "/$"):
+		return unknownOperation(rest[strings.LastIndexByte(rest, '$'):])
+	case e.Code == http.StatusNotFound && strings.Count(rest, "/") == 1:
+		return fhir.Errorf(fhir.NotFound, "", "search by compartment is not offered: search the type with a reference parameter, as in Observation?subject=%s/1", name)
+	default:
+		return err
+	}
+}
+
+func unknownOperation(name string) error {
+	return fhir.Errorf(fhir.NotFound, "", "the operation %s is not offered here", clip(name))
+}
+
+// logFailure keeps what clients did wrong out of the way of what went wrong here.
+func (s *Server) logFailure(q *request, o outcome, err error) {
+	level := slog.LevelDebug
+	if o.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	r := q.c.Request()
+	s.Log.Log(r.Context(), level, "request failed", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
+		"status", o.Status, "error", err.Error())
+}
+
+// surround gives every request its id, and turns panics into errors. The query is not logged: it may name patients.
+func (s *Server) surround(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		q := newRequest(s, c)
+		if err := guarded(next, c); err != nil {
+			s.fail(err, c)
+		}
+		r := c.Request()
+		s.Log.Debug("request", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
+			"status", c.Response().Status, "bytes", c.Response().Size, "took", time.Since(q.began))
+		return nil
+	}
+}
+
+func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch v := recover(); {
+		case v == nil:
+		case v == http.ErrAbortHandler: //nolint:errorlint,err113 // net/http compares it so too
+			panic(v)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return next(c)
+}

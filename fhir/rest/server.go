@@ -1,0 +1,131 @@
+package rest
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// Prefix is where the endpoint lies on the server.
+const Prefix = "/fhir/R4"
+
+// Options are what a Server is made of. DB and Search are required; every other zero value works.
+type Options struct {
+	DB          store.DB
+	Search      Searcher
+	Gate        Gate                  // nil: resources pass as they are
+	Definitions *criteria.Definitions // search parameters for the CapabilityStatement
+
+	// BaseURL is [base] in every absolute URL that is written; one without a path is taken for the server's root, and Prefix
+	// is put behind it. Empty: the Host header, or what a trusted proxy forwards.
+	BaseURL        string
+	TrustedProxies []netip.Prefix // whose X-Forwarded-Proto and X-Forwarded-Host are believed
+
+	MaxBody    int64 // bytes of one resource; 0: 8 MiB
+	MaxBundle  int64 // bytes of a body at [base]; 0: 64 MiB
+	MaxDepth   int   // JSON nesting; 0: tape.MaxDepth
+	MaxEntries int   // entries of a batch or transaction; 0: 10,000
+
+	Log     *slog.Logger // nil: slog.Default()
+	Version string       // of the software, for the CapabilityStatement
+}
+
+// Defaults of Options.
+const (
+	DefaultMaxBody    = 8 << 20
+	DefaultMaxBundle  = 64 << 20
+	DefaultMaxEntries = 10_000
+)
+
+// Server is the endpoint. It is safe for concurrent use and holds no state but its options.
+type Server struct {
+	Options
+	echo    *echo.Echo
+	routes  []route
+	base    string // of Options.BaseURL; "" for none
+	started time.Time
+	capable capabilities
+}
+
+// New checks the options and builds the endpoint. Its error names every problem.
+func New(o Options) (*Server, error) {
+	var problems []error
+	if o.DB == nil {
+		problems = append(problems, errors.New("rest: DB is missing"))
+	}
+	if o.Search == nil {
+		problems = append(problems, errors.New("rest: Search is missing"))
+	}
+	base, err := parseBase(o.BaseURL)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	if o.Gate == nil {
+		o.Gate = open{}
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.MaxBundle <= 0 {
+		o.MaxBundle = max(DefaultMaxBundle, o.MaxBody)
+	}
+	if o.MaxEntries <= 0 {
+		o.MaxEntries = DefaultMaxEntries
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Server{Options: o, routes: routes(), base: base, started: time.Now()}
+	s.capable = newCapabilities(o, s.started)
+	s.echo = s.router()
+	return s, nil
+}
+
+// ServeHTTP answers requests below Prefix; all other paths are a 404.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+func parseBase(raw string) (string, error) {
+	if raw == "" {
+		return "", nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", errors.New("rest: BaseURL must be an http or https URL without query, fragment and user: " + raw)
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		return strings.TrimRight(raw, "/") + Prefix, nil
+	}
+	return strings.TrimRight(raw, "/"), nil
+}
+
+// Gate guards resources that the server has an interest in: today, Subscriptions.
+type Gate interface {
+	// Admit runs inside the transaction: it may refuse what a client wrote, or put in what the server owns.
+	Admit(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir.Incoming, error)
+	// Redact returns the JSON that may be shown: every read path asks it.
+	Redact(r *fhir.Resource) []byte
+	// Echo returns the JSON of the answer to a create; sent is what the client sent a moment ago.
+	Echo(r *fhir.Resource, sent fhir.Incoming) []byte
+}
+
+// open is the Gate that guards nothing.
+type open struct{}
+
+func (open) Admit(in fhir.Incoming, _ *fhir.Resource, _ time.Time) (fhir.Incoming, error) {
+	return in, nil
+}
+func (open) Redact(r *fhir.Resource) []byte                { return r.JSON }
+func (open) Echo(r *fhir.Resource, _ fhir.Incoming) []byte { return r.JSON }

@@ -1,0 +1,366 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+	"fhirhook/fhir/tape"
+)
+
+// maxIssues bounds how many faults of a transaction are told at once.
+const maxIssues = 20
+
+// transaction carries out all entries or none (R4 http.html#trules): deletes, then creates, then updates, then
+// reads, whatever the order in the Bundle. Everything that can be judged without the store is judged before the
+// transaction begins.
+func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (answer, error) {
+	plan, err := s.plan(ctx, c, nodes)
+	if err != nil {
+		return answer{}, err
+	}
+	var answers []answer
+	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
+		run := transactionRun{Server: s, plan: plan, tx: tx, answers: make([]answer, len(plan.parts)), keys: make([]fhir.Key, len(plan.parts))}
+		answers = run.answers
+		return run.all(ctx)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	b := bundle{kind: "transaction-response", entries: make([]entry, len(answers))}
+	for i, p := range plan.parts {
+		if p.searches() {
+			if answers[i], err = p.route.run(s, ctx, p.call); err != nil {
+				return answer{}, atEntry(i, err)
+			}
+		}
+		b.entries[i] = entryOf(p, answers[i], c.base)
+	}
+	return answer{status: http.StatusOK, body: b.json()}, nil
+}
+
+// transactionPlan is a transaction that is checked as far as it can be without the store.
+type transactionPlan struct {
+	call   *call
+	parts  []part
+	writes []write // of the same index; zero for reads
+}
+
+func (s *Server) plan(ctx context.Context, c *call, nodes []tape.Node) (transactionPlan, error) {
+	plan := transactionPlan{call: c, parts: make([]part, len(nodes)), writes: make([]write, len(nodes))}
+	var problems []*fhir.Error
+	for i, n := range nodes {
+		err := s.planPart(ctx, &plan, c, i, n)
+		if err == nil {
+			continue
+		}
+		_, e := classify(atEntry(i, err))
+		if e.Kind == fhir.Internal || ctx.Err() != nil {
+			return plan, err
+		}
+		if problems = append(problems, e); len(problems) == maxIssues {
+			break
+		}
+	}
+	if len(problems) == 0 {
+		problems = plan.sameTwice()
+	}
+	return plan, fhir.Join(problems)
+}
+
+func (s *Server) planPart(ctx context.Context, plan *transactionPlan, c *call, i int, n tape.Node) (err error) {
+	p, err := s.part(c, i, n)
+	plan.parts[i] = p
+	switch {
+	case err != nil:
+		return err
+	case p.writes():
+		plan.writes[i], err = newWrite(p.call)
+		return err
+	case p.searches():
+		// It runs again behind the commit, where it sees what the transaction wrote; a search that can't run
+		// must show before.
+		_, err = p.route.run(s, ctx, p.call)
+		return err
+	default:
+		return nil
+	}
+}
+
+func (p part) writes() bool {
+	return p.route.code == create || p.route.code == update || p.route.code == remove
+}
+
+// searches tells reads that don't run inside the transaction: a search walks more than a transaction should.
+func (p part) searches() bool {
+	return p.route.code == searchType || p.route.code == searchSystem || p.route.code == capability
+}
+
+// sameTwice finds entries that mean the same thing by their text; what conditions select shows later.
+func (plan transactionPlan) sameTwice() []*fhir.Error {
+	var problems []*fhir.Error
+	fullURLs, conditions := map[string]int{}, map[string]int{}
+	twice := func(seen map[string]int, what string, i int, member, text string) {
+		first, ok := seen[what]
+		if !ok {
+			seen[what] = i
+			return
+		}
+		problems = append(problems, fhir.Errorf(fhir.Invalid, entryExpression(i, member),
+			"entry %d and entry %d %s: a transaction touches each resource once", first, i, text))
+	}
+	for i, p := range plan.parts {
+		if p.fullURL != "" && p.writes() {
+			twice(fullURLs, p.fullURL, i, entryRoot+".fullUrl", "have the same fullUrl")
+		}
+		if p.route.code == create && p.call.cond.hasNoneExist {
+			twice(conditions, string(p.call.target.typ)+"?"+p.call.cond.ifNoneExist, i, entryRequest+".ifNoneExist", "have the same ifNoneExist")
+		}
+	}
+	return problems
+}
+
+// transactionRun is one run of a transaction's function.
+type transactionRun struct {
+	*Server
+	plan    transactionPlan
+	tx      store.Writer
+	answers []answer
+	keys    []fhir.Key // what each write is about, conditions resolved
+}
+
+func (run *transactionRun) all(ctx context.Context) error {
+	steps := []func(context.Context) error{run.deletes, run.identify, run.unique}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	resources, err := run.resources(ctx)
+	if err != nil {
+		return err
+	}
+	for _, code := range []interaction{create, update} {
+		for i, p := range run.plan.parts {
+			if p.route.code != code || run.answers[i].status != 0 {
+				continue
+			}
+			if err := run.store(i, resources[i]); err != nil {
+				return atEntry(i, err)
+			}
+		}
+	}
+	return run.reads()
+}
+
+// deletes goes first, so that what is deleted is found by no condition. A conditional delete is told from
+// others by what it selects.
+func (run *transactionRun) deletes(ctx context.Context) error {
+	for i, p := range run.plan.parts {
+		if p.route.code != remove {
+			continue
+		}
+		w := run.plan.writes[i]
+		run.keys[i] = w.key()
+		a, err := run.run(ctx, run.tx, w)
+		if err != nil {
+			return atEntry(i, err)
+		}
+		if w.target.id == "" && a.resource != nil {
+			run.keys[i] = a.resource.Key
+		}
+		run.answers[i] = a
+	}
+	return nil
+}
+
+// identify finds which resource each create and update is about.
+func (run *transactionRun) identify(ctx context.Context) error {
+	for i, p := range run.plan.parts {
+		var err error
+		switch w := run.plan.writes[i]; {
+		case p.route.code == create && w.cond.hasNoneExist:
+			err = run.identifyCreate(ctx, i, w)
+		case p.route.code == create:
+			run.keys[i] = w.key()
+			run.keys[i].ID = w.fresh
+		case p.route.code == update && w.target.id == "":
+			run.keys[i], err = run.conditionalKey(ctx, run.tx, w)
+		case p.route.code == update:
+			run.keys[i] = w.key()
+		}
+		if err != nil {
+			return atEntry(i, err)
+		}
+	}
+	return nil
+}
+
+// identifyCreate answers a conditional create that finds its resource; there is nothing left to write.
+func (run *transactionRun) identifyCreate(ctx context.Context, i int, w write) error {
+	match, err := run.existing(ctx, run.tx, w)
+	if err != nil {
+		return err
+	}
+	run.keys[i] = w.key()
+	run.keys[i].ID = w.fresh
+	if match != nil {
+		run.keys[i] = match.Key
+		run.answers[i] = run.saved(w.call, store.Saved{Resource: match})
+	}
+	return nil
+}
+
+// unique refuses two entries that are about the same resource.
+func (run *transactionRun) unique(context.Context) error {
+	seen := map[fhir.Key]int{}
+	for i, key := range run.keys {
+		if key.ID == "" {
+			continue
+		}
+		if first, ok := seen[key]; ok {
+			return fhir.Errorf(fhir.Invalid, entryExpression(i, ""), "entry %d and entry %d are both about %s: a transaction touches each resource once", first, i, key)
+		}
+		seen[key] = i
+	}
+	return nil
+}
+
+// resources returns what is to be stored, with the references resolved that name entries or conditions.
+func (run *transactionRun) resources(ctx context.Context) ([]fhir.Incoming, error) {
+	ids := identities{}
+	for i, p := range run.plan.parts {
+		if p.fullURL != "" && (p.route.code == create || p.route.code == update) {
+			ids[p.fullURL] = identity{key: run.keys[i], created: p.route.code == create && run.answers[i].status == 0}
+		}
+	}
+	out := make([]fhir.Incoming, len(run.plan.parts))
+	conditional := false
+	for i, p := range run.plan.parts {
+		if run.plan.writes[i].call == nil || p.route.code == remove || run.answers[i].status != 0 {
+			continue
+		}
+		in := run.plan.writes[i].in
+		found := sites(in)
+		var err error
+		if out[i], err = spliced(in, ids.edits(found, root(p.fullURL)), run.MaxDepth); err != nil {
+			return nil, atEntry(i, err)
+		}
+		conditional = conditional || slices.ContainsFunc(found, site.conditional)
+	}
+	if !conditional {
+		return out, nil
+	}
+	return out, run.resolveConditions(ctx, out)
+}
+
+// conditional tells a reference that is a search, as in Practitioner?identifier=x.
+func (s site) conditional() bool {
+	if s.kind != referenceSite {
+		return false
+	}
+	typ, query, ok := strings.Cut(s.node.Text(), "?")
+	return ok && query != "" && fhir.Type(typ).Known()
+}
+
+// resolveConditions replaces conditional references by what they select once all is written.
+func (run *transactionRun) resolveConditions(ctx context.Context, resources []fhir.Incoming) error {
+	pending := map[fhir.Key]fhir.Incoming{}
+	for i, in := range resources {
+		if in.Doc != nil {
+			pending[run.keys[i]] = in
+		}
+	}
+	after, err := newOverlay(run.tx, pending)
+	if err != nil {
+		return err
+	}
+	known := map[string]string{} // the same condition is common: each is searched once
+	for i, in := range resources {
+		if in.Doc == nil {
+			continue
+		}
+		var edits []tape.Edit
+		for _, s := range sites(in) {
+			if !s.conditional() {
+				continue
+			}
+			condition := s.node.Text()
+			target, ok := known[condition]
+			if !ok {
+				if target, err = run.resolveCondition(ctx, after, condition); err != nil {
+					return atEntry(i, under(entryResource, err))
+				}
+				known[condition] = target
+			}
+			start, end := s.node.Span()
+			edits = append(edits, tape.Edit{Start: start, End: end, With: encode(target)})
+		}
+		if resources[i], err = spliced(in, edits, run.MaxDepth); err != nil {
+			return atEntry(i, err)
+		}
+	}
+	return nil
+}
+
+func (run *transactionRun) resolveCondition(ctx context.Context, r store.Reader, condition string) (string, error) {
+	typ, query, _ := strings.Cut(condition, "?")
+	pairs, err := criteria.ParsePairs(query)
+	if err != nil {
+		return "", err
+	}
+	match, err := run.one(ctx, r, run.plan.call, fhir.Type(typ), "", pairs)
+	if err != nil {
+		return "", err
+	}
+	if match == nil {
+		return "", fhir.Errorf(fhir.PreconditionFailed, "", "the conditional reference %s selects nothing, and must select one resource", clip(condition))
+	}
+	return match.Key.String(), nil
+}
+
+// spliced is a resource with edits made.
+func spliced(in fhir.Incoming, edits []tape.Edit, depth int) (fhir.Incoming, error) {
+	if len(edits) == 0 {
+		return in, nil
+	}
+	return fhir.Read(in.Doc.Splice(edits...), depth)
+}
+
+// store writes entry i.
+func (run *transactionRun) store(i int, in fhir.Incoming) error {
+	w := run.plan.writes[i]
+	call := *w.call // the answer to a create echoes what was sent, references resolved
+	call.in = in
+	w.call = &call
+	var err error
+	if w.code == update {
+		run.answers[i], err = run.put(run.tx, w, run.keys[i])
+		return err
+	}
+	saved, err := store.Create(run.tx, run.keys[i], in, run.Gate.Admit)
+	run.answers[i] = run.saved(w.call, saved)
+	return err
+}
+
+// reads answers reads from what the transaction has made.
+func (run *transactionRun) reads() error {
+	for i, p := range run.plan.parts {
+		var err error
+		switch p.route.code {
+		case read, vread:
+			run.answers[i], err = run.readIn(run.tx, p.call)
+		case historyInstance, historyType, historySystem:
+			run.answers[i], err = run.historyIn(run.tx, p.call)
+		}
+		if err != nil {
+			return atEntry(i, err)
+		}
+	}
+	return nil
+}

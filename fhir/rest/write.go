@@ -1,0 +1,163 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// write is a create, update or delete that is checked as far as it can be without the store, and has its
+// id drawn: it may be run in a transaction, twice.
+type write struct {
+	*call
+	fresh string // the id of what may be created
+}
+
+// create stores a resource under a new id (R4 http.html#create).
+func (s *Server) create(ctx context.Context, c *call) (answer, error) { return s.commit(ctx, c) }
+
+// update stores the next version of a resource, or its first (R4 http.html#update).
+func (s *Server) update(ctx context.Context, c *call) (answer, error) { return s.commit(ctx, c) }
+
+// remove deletes a resource (R4 http.html#delete).
+func (s *Server) remove(ctx context.Context, c *call) (answer, error) { return s.commit(ctx, c) }
+
+// commit runs one write in a transaction of its own.
+func (s *Server) commit(ctx context.Context, c *call) (a answer, err error) {
+	w, err := newWrite(c)
+	if err != nil {
+		return answer{}, err
+	}
+	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
+		a, err = s.run(ctx, tx, w)
+		return err
+	})
+	return a, err
+}
+
+// newWrite checks what needs no store.
+func newWrite(c *call) (write, error) {
+	w := write{call: c, fresh: fhir.NewID()}
+	if c.code != remove && c.in.Type != c.target.typ {
+		return w, fhir.Errorf(fhir.Invalid, "Resource.resourceType",
+			"the resource is a %s, and the URL is about a %s: send it to [base]/%s", c.in.Type, c.target.typ, c.in.Type)
+	}
+	if c.code != create && c.target.id == "" {
+		if len(c.target.query) == 0 {
+			return w, fhir.Errorf(fhir.Required, "", "name the resource by its id, as in %s/123, or by a search, as in %s?identifier=x", c.target.typ, c.target.typ)
+		}
+		return w, c.cond.refuse(c.code, "If-Match")
+	}
+	switch c.code {
+	case create:
+		if c.cond.hasNoneExist && c.cond.ifNoneExist == "" {
+			return w, fhir.Errorf(fhir.Value, "http.If-None-Exist", "If-None-Exist is empty: put the search there, as in identifier=x")
+		}
+		return w, c.cond.refuse(create, "If-None-Exist")
+	case update:
+		return w, checkUpdate(c)
+	default:
+		if !fhir.ValidID(c.target.id) {
+			return w, invalidID(c)
+		}
+		return w, c.cond.refuse(c.code, "If-Match")
+	}
+}
+
+func checkUpdate(c *call) error {
+	switch {
+	case !fhir.ValidID(c.target.id):
+		return invalidID(c)
+	case c.in.ID == "":
+		return fhir.Errorf(fhir.Required, string(c.in.Type)+".id", `the resource has no id: put "id": %q into it, for the URL names %s`, c.target.id, c.key())
+	case c.in.ID != c.target.id:
+		return fhir.Errorf(fhir.Invalid, string(c.in.Type)+".id", "the resource has id %q, and the URL names %s: they must be equal", c.in.ID, c.key())
+	case len(c.cond.ifNoneMatch) > 0 && c.cond.ifNoneMatch[0] != store.AnyVersion:
+		return fhir.Errorf(fhir.NotSupported, "http.If-None-Match", "an update knows If-None-Match: * only, which lets it create and never replace")
+	}
+	return c.cond.refuse(update, "If-Match", "If-None-Match")
+}
+
+func invalidID(c *call) error {
+	return fhir.Errorf(fhir.Value, "", "%q is not a FHIR id: 1 to 64 of A-Z, a-z, 0-9, - and .", clip(c.target.id))
+}
+
+// run carries a write out in a transaction.
+func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, error) {
+	switch {
+	case w.code == create && w.cond.hasNoneExist:
+		return s.createOnce(ctx, tx, w)
+	case w.code == create:
+		key := w.key()
+		key.ID = w.fresh
+		saved, err := store.Create(tx, key, w.in, s.Gate.Admit)
+		return s.saved(w.call, saved), err
+	case w.target.id == "" && w.code == remove:
+		return s.removeConditional(ctx, tx, w)
+	case w.target.id == "":
+		key, err := s.conditionalKey(ctx, tx, w)
+		if err != nil {
+			return answer{}, err
+		}
+		return s.put(tx, w, key)
+	case w.code == update:
+		return s.put(tx, w, w.key())
+	default:
+		saved, err := store.Delete(tx, w.key(), w.cond.ifMatch)
+		return s.deleted(w.call, saved.Resource), err
+	}
+}
+
+// put is an update of a known key.
+func (s *Server) put(tx store.Writer, w write, key fhir.Key) (answer, error) {
+	if len(w.cond.ifNoneMatch) > 0 {
+		there, err := current(tx, key)
+		if err != nil {
+			return answer{}, err
+		}
+		if there != nil {
+			return answer{}, fhir.Errorf(fhir.PreconditionFailed, "http.If-None-Match", "%s exists already (version %s)", key, there.VersionID())
+		}
+	}
+	saved, err := store.Update(tx, key, w.in, w.cond.ifMatch, s.Gate.Admit)
+	return s.saved(w.call, saved), err
+}
+
+// saved is the answer to a create or update. An answer that shows the resource is the default: many clients
+// read it (R4 leaves the choice to the server).
+func (s *Server) saved(c *call, saved store.Saved) answer {
+	r := saved.Resource
+	if r == nil {
+		return answer{}
+	}
+	a := answer{status: http.StatusOK, resource: r, located: saved.Created}
+	text := r.Key.String() + " is unchanged, version " + r.VersionID()
+	if saved.Changed {
+		text = r.Key.String() + " is stored as version " + r.VersionID()
+	}
+	if saved.Created {
+		a.status = http.StatusCreated
+	}
+	switch {
+	case c.prefer.ret == minimal:
+	case c.prefer.ret == asOutcome:
+		a.outcome, a.body = true, operationOutcome(newIssue("information", "informational", text, ""))
+	case c.code == create && saved.Changed:
+		a.body = s.Gate.Echo(r, c.in)
+	default:
+		a.body = s.Gate.Redact(r)
+	}
+	return a
+}
+
+// deleted is the answer to a delete; r is the tombstone, nil if there never was a resource.
+func (s *Server) deleted(c *call, r *fhir.Resource) answer {
+	a := answer{status: http.StatusNoContent, resource: r}
+	if c.prefer.ret == asOutcome {
+		a.status = http.StatusOK
+		a.outcome, a.body = true, operationOutcome(newIssue("information", "informational", "it is deleted", ""))
+	}
+	return a
+}
