@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fhirhook/fhir/rest"
 )
 
 // ErrConfiguration marks an error that the operator mends in flags, environment or configuration file.
@@ -78,8 +80,9 @@ func (o Options) read() (settings, problems) {
 		u, err := url.Parse(o.BaseURL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			p.add("--base-url %s must be an http or https URL without query, fragment and user", o.BaseURL)
+		} else if s.baseURL = strings.TrimRight(o.BaseURL, "/"); strings.Trim(u.Path, "/") == "" {
+			s.baseURL += rest.Prefix
 		}
-		s.baseURL = strings.TrimRight(o.BaseURL, "/")
 	}
 	return s, p
 }

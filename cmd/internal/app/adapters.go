@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/search"
+	"fhirhook/fhir/store"
+	"fhirhook/subscription"
+)
+
+// searcher is the store search in the same surroundings that criteria are matched in (invariant 5): whatever
+// name a client calls the server by, references mean the same.
+type searcher struct {
+	engine *search.Engine
+	env    criteria.Env
+}
+
+// Search implements rest.Searcher.
+func (s searcher) Search(ctx context.Context, q search.Request) (search.Page, error) {
+	q.Bases, q.Zone = s.env.Bases, s.env.Zone
+	return s.engine.Search(ctx, q)
+}
+
+// Find implements rest.Searcher.
+func (s searcher) Find(ctx context.Context, r store.Reader, q search.Request, most int) ([]*fhir.Resource, error) {
+	q.Bases, q.Zone = s.env.Bases, s.env.Zone
+	return s.engine.Find(ctx, r, q, most)
+}
+
+// notifier tells the deliverer of lanes that the matcher wrote to.
+type notifier struct{ deliverer *subscription.Deliverer }
+
+// Notify implements subscription.Notifier.
+func (n notifier) Notify(lane store.Lane) {
+	n.deliverer.Refresh(lane)
+	n.deliverer.Wake(lane)
+}

@@ -1,0 +1,220 @@
+// Package app is the only place that wires: it opens the store, builds what stands on it, starts and stops
+// everything in order. Read New from top to bottom to see the whole server.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"fhirhook/channel/resthook"
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/rest"
+	"fhirhook/fhir/search"
+	"fhirhook/fhir/store"
+	"fhirhook/fhir/store/bolt"
+	"fhirhook/subscription"
+)
+
+// cachedSubscriptions is how many compiled Subscriptions the deliverer keeps at most.
+const cachedSubscriptions = 10_000
+
+// Server is a server that is wired and listening. Run makes it serve.
+type Server struct {
+	log       *slog.Logger
+	drain     time.Duration
+	base      string
+	db        store.DB
+	listener  net.Listener
+	http      *http.Server
+	matcher   *subscription.Matcher
+	deliverer *subscription.Deliverer
+	closed    sync.Once
+}
+
+// New checks the options, opens the store and listens. An error that the operator can mend in the
+// configuration is an ErrConfiguration and names every problem. A Server that isn't Run must be Closed.
+func New(ctx context.Context, o Options) (_ *Server, err error) {
+	set, wrong := o.read()
+	policy, err := resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP)
+	if err != nil {
+		wrong.add("%w", err)
+	}
+	dialects, err := subscription.NewDialectTable(o.Dialect, resthook.Dialects()...)
+	if err != nil {
+		wrong.add("--dialect: %w", err)
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+
+	s := &Server{log: o.Log, drain: o.Drain}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.db, err = bolt.Open(o.Data, bolt.Options{}); err != nil {
+		return nil, err
+	}
+	var listen net.ListenConfig
+	if s.listener, err = listen.Listen(ctx, "tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.base = baseOf(set.baseURL, s.listener.Addr().String())
+
+	definitions := criteria.R4()
+	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
+	admission := parsing
+	admission.Policy = policy
+	gate := subscription.NewGate(admission)
+	env := criteria.Env{Bases: []string{s.base}, Zone: time.UTC}
+	counters := newMetrics(s)
+
+	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
+		return subscription.Parse(r.Key, r.Version, r.Doc(), parsing)
+	}, cachedSubscriptions)
+	s.deliverer = subscription.NewDeliverer(subscription.DelivererOptions{
+		DB:           s.db,
+		Channel:      resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect}),
+		Subscription: currents.Current,
+		ID:           subscription.ID,
+		WithStatus:   subscription.WithStatus,
+		Redact:       gate.Redact,
+		Health:       subscription.HealthPolicy{ErrorFailures: set.errorTries, ErrorAge: set.errorAfter, OffAge: o.OffAfter},
+		Drain:        o.Drain,
+		Log:          o.Log,
+		Observe:      counters.observe,
+	})
+	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
+		Parse: parsing, Env: env, Notify: notifier{s.deliverer}, Log: o.Log,
+	})
+	endpoint, err := rest.New(rest.Options{
+		DB: s.db, Search: searcher{search.New(s.db, definitions, search.Options{}), env},
+		Gate: gate, Definitions: definitions,
+		BaseURL: set.baseURL, TrustedProxies: set.proxies,
+		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
+		Log: o.Log, Version: o.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler:           s.routes(endpoint, counters),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute, // a Bundle of --max-bundle over a slow line
+		WriteTimeout:      10 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// baseOf is [base]: what the operator says, else where the server listens.
+func baseOf(configured, addr string) string {
+	if configured == "" {
+		return "http://" + addr + rest.Prefix
+	}
+	return configured
+}
+
+// BaseURL is where the FHIR endpoint is.
+func (s *Server) BaseURL() string { return s.base }
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Run serves until ctx ends, then drains: no new request is taken, those under way are answered, attempts under
+// way may finish, and the store is closed. If a part fails, all of it stops and the error says which.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	background := context.WithoutCancel(ctx)
+	matching, stopMatching := context.WithCancel(background)
+	delivering, stopDelivering := context.WithCancel(background)
+	defer stopMatching()
+	defer stopDelivering()
+
+	var matchers, deliverers sync.WaitGroup
+	var errs failures
+	matchers.Go(func() { // stops when matching is cancelled, behind the last request
+		if err := s.matcher.Run(matching); err != nil {
+			errs.add("matcher", err)
+			fail(err)
+		}
+	})
+	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher
+		if err := s.deliverer.Run(delivering); err != nil {
+			errs.add("deliverer", err)
+			fail(err)
+		}
+	})
+	var serving sync.WaitGroup
+	serving.Go(func() { // stops at Shutdown
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			errs.add("http", err)
+			fail(err)
+		}
+	})
+	s.log.Info("server.ready", "base", s.base)
+
+	<-ctx.Done()
+	s.log.Info("server.stopping", "drain", s.drain)
+	drained, cancel := context.WithTimeout(background, s.drain)
+	defer cancel()
+	if err := s.http.Shutdown(drained); err != nil {
+		_ = s.http.Close() // what has not been answered by now was not acknowledged
+	}
+	serving.Wait()
+	stopMatching()
+	matchers.Wait()
+	stopDelivering()
+	deliverers.Wait()
+	errs.add("store", s.Close())
+	return errs.err()
+}
+
+// Close gives up what New took. Calling it after Run, or again, does nothing.
+func (s *Server) Close() error {
+	var err error
+	s.closed.Do(func() {
+		if s.listener != nil {
+			_ = s.listener.Close() // the HTTP server has closed it already, or nobody has used it
+		}
+		if s.db != nil {
+			err = s.db.Close()
+		}
+	})
+	return err
+}
+
+// failures collects what parts of the server failed with.
+type failures struct {
+	mu   sync.Mutex // guards errs
+	errs []error
+}
+
+func (f *failures) add(part string, err error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs = append(f.errs, fmt.Errorf("%s: %w", part, err))
+}
+
+func (f *failures) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.errs...)
+}

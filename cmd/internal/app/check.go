@@ -1,0 +1,24 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"fhirhook/fhir/store/bolt"
+)
+
+// Check proves the integrity of a data folder that no server is using, reporting progress in rows. The error
+// names what is wrong; nothing is changed.
+func Check(ctx context.Context, data string, progress func(done, total uint64)) error {
+	if entries, err := filepath.Glob(filepath.Join(data, "*.db")); err != nil || len(entries) == 0 {
+		return fmt.Errorf("%s holds no store: %w", data, os.ErrNotExist)
+	}
+	db, err := bolt.Open(data, bolt.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Check(ctx, progress), db.Close())
+}

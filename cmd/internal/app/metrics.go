@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"fhirhook/subscription"
+)
+
+// metrics are what /metrics shows. Labels hold no tenant, id or URL, so that their number stays small and
+// nothing leaks.
+type metrics struct {
+	registry *prometheus.Registry
+	attempts *prometheus.CounterVec
+	duration prometheus.Histogram
+	statuses prometheus.Counter
+}
+
+// newMetrics registers everything; gauges ask the server when they are read.
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fhirhook_delivery_attempts_total",
+			Help: "Requests to endpoints, by error class (empty: delivered) and what became of the notification.",
+		}, []string{"class", "state"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "fhirhook_delivery_attempt_seconds",
+			Help:    "How long a request to an endpoint took.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+		statuses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fhirhook_subscription_status_changes_total",
+			Help: "Status changes that the server made on Subscriptions.",
+		}),
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.attempts, m.duration, m.statuses,
+		gauge("fhirhook_log_lag_changes", "Changes that are committed and not yet matched.", func() float64 {
+			last, err := s.last(context.Background())
+			if err != nil {
+				return -1
+			}
+			return float64(last - min(last, s.matcher.Place()))
+		}),
+		gauge("fhirhook_lanes_active", "Subscriptions with something to send.", func() float64 {
+			return float64(s.deliverer.Stats().Lanes)
+		}),
+		gauge("fhirhook_requests_in_flight", "Requests to endpoints under way.", func() float64 {
+			return float64(s.deliverer.Stats().InFlight)
+		}),
+		gauge("fhirhook_oldest_due_seconds", "How long the notification that is due longest has waited.", func() float64 {
+			oldest := s.deliverer.Stats().OldestDue
+			if oldest.IsZero() {
+				return 0
+			}
+			return max(0, time.Since(oldest).Seconds())
+		}),
+		gauge("fhirhook_subscriptions_broken", "Subscriptions that can't be compiled and hold the matcher up.", func() float64 {
+			return float64(s.matcher.Broken())
+		}),
+	)
+	return m
+}
+
+// observe counts what the deliverer reports.
+func (m *metrics) observe(o subscription.Observation) {
+	switch o.Kind {
+	case subscription.Attempted:
+		m.attempts.WithLabelValues(o.Class, o.State.String()).Inc()
+		m.duration.Observe(o.Duration.Seconds())
+	case subscription.StatusWritten:
+		m.statuses.Inc()
+	default: // the rest shows in the gauges and in the log
+	}
+}

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"fhirhook/fhir/store"
+)
+
+// slowMatcher is how many rows the matcher may be behind before the server says that it isn't ready: a load
+// balancer then leaves it time to catch up. Writes are taken all the same.
+const slowMatcher = 100_000
+
+// routes puts the operator's endpoints beside the FHIR endpoint.
+func (s *Server) routes(fhirEndpoint http.Handler, m *metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", fhirEndpoint)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// ready answers 200 once the store can be read and the matcher is near the end of the log.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	last, err := s.last(ctx)
+	switch behind := uint64(last - min(last, s.matcher.Place())); {
+	case err != nil:
+		plain(w, http.StatusServiceUnavailable, "the store can't be read")
+	case behind > slowMatcher:
+		plain(w, http.StatusServiceUnavailable, fmt.Sprintf("matching is %d changes behind", behind))
+	default:
+		plain(w, http.StatusOK, fmt.Sprintf("ready, matching is %d changes behind", behind))
+	}
+}
+
+func (s *Server) last(ctx context.Context) (last store.Seq, err error) {
+	err = s.db.View(ctx, func(r store.Reader) error {
+		last = r.Last()
+		return nil
+	})
+	return last, err
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, text)
+}
