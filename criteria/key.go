@@ -1,7 +1,5 @@
 package criteria
 
-import "strings"
-
 // Keys are what an inverted index finds candidates by. A value of an equality has one, an element has
 // several, and this holds: if a value matches a subject, then its key is among the subject's keys of that
 // parameter. The reverse need not hold; candidates are verified.
@@ -46,12 +44,8 @@ func (x *values) appendKeys(out []string, s *Subject) []string {
 	}
 	for i := range x.addresses {
 		a := &x.addresses[i]
-		url, _, versioned := strings.Cut(a.whole, "|")
-		out = append(out, a.whole)
-		if versioned {
-			out = append(out, url)
-		}
-		if local := s.localForm(url); local != "" {
+		out = appendURLKeys(out, a.whole)
+		if local := s.localForm(a.url); local != "" {
 			out = append(out, local)
 		}
 	}
@@ -59,6 +53,16 @@ func (x *values) appendKeys(out []string, s *Subject) []string {
 		out = append(out, x.phrases[i].raw)
 	}
 	return out
+}
+
+// appendURLKeys adds a URL, whole and cut at each |, since any of them may begin a version.
+func appendURLKeys(out []string, whole string) []string {
+	for i := range len(whole) {
+		if whole[i] == '|' {
+			out = append(out, whole[:i])
+		}
+	}
+	return append(out, whole)
 }
 
 // tokenForms says what codes of a parameter may look like, which decides what its keys can distinguish.
@@ -125,10 +129,7 @@ func (t *target) place() string {
 }
 
 func (t *target) appendKeys(out []string, s *Subject) []string {
-	out = append(out, t.url)
-	if t.whole != t.url {
-		out = append(out, t.whole)
-	}
+	out = appendURLKeys(out, t.whole)
 	if !t.rest {
 		return out
 	}

@@ -71,10 +71,12 @@ func pointsTo(l Leaf) (target, bool) {
 	if s == "" || s[0] == '#' {
 		return target{}, false
 	}
-	t := targetOf(s)
-	if t.canonical = l.Type != "Reference"; t.canonical {
-		t.url, t.version, _ = strings.Cut(s, "|")
+	if l.Type == "Reference" {
+		return targetOf(s), true
 	}
+	url, version, _ := strings.Cut(s, "|")
+	t := targetOf(url)
+	t.whole, t.version, t.canonical = s, version, true
 	return t, true
 }
 

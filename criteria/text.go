@@ -41,13 +41,14 @@ func blank(r rune) rune {
 }
 
 // fold decomposes, drops nonspacing marks, folds case without regard to a locale, and collapses white space.
-// Folding can bring forth marks again, hence the second pass.
+// Folding can bring forth marks again, hence the second pass; and cases.Fold turns Cherokee letters into the
+// other case, whichever they have, hence the lower case behind it.
 func fold(s string) string {
 	if ascii(s) {
 		return collapse(strings.ToLower(s))
 	}
 	s = dropMarks(norm.NFD.String(s))
-	s = dropMarks(norm.NFD.String(cases.Fold().String(s)))
+	s = dropMarks(norm.NFD.String(strings.ToLower(cases.Fold().String(s))))
 	return collapse(s)
 }
 

@@ -1,0 +1,179 @@
+package criteria
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"fhirhook/fhir"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// A set answers as trying each query would, whatever was added, replaced and removed before.
+func TestSet_equalsTheLinearLoop(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var set Set
+		naive := map[string]*Query{}
+		for range rapid.IntRange(1, 25).Draw(t, "changes") {
+			id := fmt.Sprint("s", rapid.IntRange(0, 12).Draw(t, "id"))
+			if rapid.IntRange(0, 4).Draw(t, "remove") == 0 {
+				set.Remove(id)
+				delete(naive, id)
+				continue
+			}
+			q := drawQuery(t)
+			set.Add(id, q)
+			naive[id] = q
+		}
+		if set.Len() != len(naive) {
+			t.Fatalf("%d queries, want %d", set.Len(), len(naive))
+		}
+		for range 3 {
+			kind := rapid.SampledFrom(typePool).Draw(t, "type")
+			r := &fhir.Resource{Key: fhir.Key{Type: fhir.Type(kind)}, JSON: []byte(drawResource(t, kind))}
+			var want []string
+			for id, q := range naive {
+				if q.Match(r, testEnv) {
+					want = append(want, id)
+				}
+			}
+			slices.Sort(want)
+			if diff := cmp.Diff(want, set.Match(r, testEnv)); diff != "" {
+				t.Fatalf("on %s (-loop +set):\n%s\n%v", r.JSON, diff, naive)
+			}
+		}
+		for id := range naive {
+			set.Remove(id)
+		}
+		for kind, b := range set.buckets {
+			if len(b.filed)+len(b.unfiled)+len(set.byText)+len(set.byID) > 0 {
+				t.Fatalf("something of %s is left behind", kind)
+			}
+		}
+	})
+}
+
+// drawQuery draws a query about one type, several or all.
+func drawQuery(t *rapid.T) *Query {
+	var text string
+	switch rapid.IntRange(0, 9).Draw(t, "shape") {
+	case 0:
+		text = rapid.SampledFrom([]string{"[*]", "[*]?_id=1", "[*]?_id=1,2&_tag=x", "[Patient,Observation]?identifier=x,y", "[Patient,ValueSet]?_id:not=1", "[ValueSet,QuestionnaireResponse]?status=x"}).Draw(t, "several")
+	case 1:
+		text = rapid.SampledFrom(typePool).Draw(t, "type")
+	default:
+		kind := rapid.SampledFrom(typePool).Draw(t, "type")
+		pairs := make([]Pair, rapid.IntRange(1, 3).Draw(t, "parameters"))
+		for i := range pairs {
+			pairs[i] = drawPair(t, kind)
+		}
+		text = expression(kind, pairs...)
+	}
+	q, err := Parse(text, R4())
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return q
+}
+
+func TestSet_filesUnderTheRarestTerm(t *testing.T) {
+	var set Set
+	for i := range 50 {
+		set.Add(fmt.Sprint("p", i), query(t, fmt.Sprintf("Observation?status=final&code=http://loinc.org|1&subject=Patient/%d", i)))
+		set.Add(fmt.Sprint("c", i), query(t, fmt.Sprintf("Observation?subject=Patient/1&status=final&code=http://loinc.org|c%d", i)))
+	}
+	for i := 2; i < 50; i++ {
+		if term, _ := set.FiledUnder(fmt.Sprint("p", i)); term.Name != "subject" {
+			t.Errorf("p%d is filed under %s", i, term.Name)
+		}
+		if term, _ := set.FiledUnder(fmt.Sprint("c", i)); term.Name != "code" {
+			t.Errorf("c%d is filed under %s", i, term.Name)
+		}
+	}
+	set.Add("scan", query(t, "Observation?date=gt2020"))
+	if _, ok := set.FiledUnder("scan"); ok {
+		t.Error("a range has no equality term")
+	}
+}
+
+func TestSet_identicalCriteriaAreOneEntry(t *testing.T) {
+	var set Set
+	set.Add("b", query(t, "Patient?name=eve&gender=male,female"))
+	set.Add("a", query(t, "Patient?gender=female,male,male&name=%65ve&name=eve"))
+	if len(set.byText) != 1 {
+		t.Errorf("%d entries", len(set.byText))
+	}
+	r := resource(t, `{"resourceType":"Patient","gender":"female","name":[{"given":["Eve"]}]}`)
+	if diff := cmp.Diff([]string{"a", "b"}, set.Match(r, testEnv)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const glucose = `{"resourceType":"Observation","id":"1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"c7"}]},"subject":{"reference":"Patient/7"},"effectiveDateTime":"2026-01-01","valueQuantity":{"value":5}}`
+
+func fill(tb testing.TB, n int) *Set {
+	var set Set
+	for i := range n {
+		text := fmt.Sprintf("Observation?subject=Patient/%d", i)
+		if i%2 == 1 {
+			text = fmt.Sprintf("Observation?code=http://loinc.org|c%d", i)
+		}
+		set.Add(fhir.NewID(), query(tb, text))
+	}
+	return &set
+}
+
+// Memory is a promise (under 1 KB for a subscription), and unlike time it can be told in a test.
+func TestSet_takesLessThanAKilobyteEach(t *testing.T) {
+	R4()
+	const n = 20_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	set := fill(t, n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (after.HeapAlloc - before.HeapAlloc) / n
+	runtime.KeepAlive(set)
+	t.Logf("%d bytes each", each)
+	if each > 1000 {
+		t.Errorf("%d bytes each", each)
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		start := time.Now()
+		set := fill(b, n)
+		built := time.Since(start)
+		r := resource(b, glucose)
+		r.Doc()
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(set.Match(r, testEnv)) != 2 && n > 7 {
+					b.Fatal("wrong count")
+				}
+			}
+			b.ReportMetric(float64(built.Milliseconds()), "ms-to-build")
+		})
+	}
+}
+
+func BenchmarkLinear(b *testing.B) {
+	queries := make([]*Query, 10_000)
+	for i := range queries {
+		queries[i] = query(b, fmt.Sprintf("Observation?code=http://loinc.org|c%d", i))
+	}
+	r := resource(b, glucose)
+	r.Doc()
+	for b.Loop() {
+		s := NewSubject(r, testEnv)
+		for _, q := range queries {
+			q.Matches(s)
+		}
+	}
+}
