@@ -63,7 +63,7 @@ func reserve(n int64) int {
 func (h half) open(path string, opts Options) (*bbolt.DB, error) {
 	o := &bbolt.Options{
 		Timeout: opts.LockTimeout, NoFreelistSync: h.noFreelistSync, FreelistType: bbolt.FreelistMapType,
-		InitialMmapSize: h.mmap, MaxSize: opts.maxSize,
+		InitialMmapSize: h.mmap, MaxSize: opts.maxSize, NoSync: opts.noSync,
 	}
 	db, err := guarded(func() (*bbolt.DB, error) { return bbolt.Open(path, 0o600, o) })
 	if errors.Is(err, syscall.ENOMEM) { // the address space is limited: do without the reserve

@@ -17,7 +17,8 @@ type Options struct {
 	Clock       func() time.Time // nil: time.Now
 	LockTimeout time.Duration    // how long to wait for another process to let go; 0: one second
 
-	maxSize int // of a file in bytes, so that tests can fill a disk; 0: no limit
+	maxSize int  // of a file in bytes, so that tests can fill a disk; 0: no limit
+	noSync  bool // not durable, for tests of everything else
 }
 
 // Open opens the store in a folder, or makes a new one if neither the folder nor a file of the store is
