@@ -11,8 +11,12 @@ import (
 	"fhirhook/fhir/tape"
 )
 
-// maxPaths bounds how many alternatives an expression may have: chains of open choices would multiply.
-const maxPaths = 512
+// Bounds on hostile expressions, far above what any sensible one needs: conditions inside chains of open
+// choices would multiply.
+const (
+	maxPaths = 512  // alternatives
+	maxWork  = 5000 // parts compiled, each counted once for every type that its context may have
+)
 
 // partial is a path on its way: where it leads so far, and what may be said about it.
 type partial struct {
@@ -28,6 +32,8 @@ type compiler struct {
 	context []partial
 	root    *schema.Type // what %resource is
 	foreign bool         // a part began with another resource type
+	inner   bool         // this is about the elements that a condition judges, not about the whole
+	work    *int         // parts compiled so far
 }
 
 // compiled is an expression as it concerns one resource type.
@@ -47,7 +53,7 @@ func compileParts(typ, expression string, tree *fhirpath.Expr) (compiled, error)
 	var texts []string
 	var ends []partial
 	for _, part := range tree.Parts() {
-		c := &compiler{context: []partial{{at: root, path: path{typ: typ}}}, root: root}
+		c := &compiler{context: []partial{{at: root, path: path{typ: typ}}}, root: root, work: new(int)}
 		ps, err := c.top(part)
 		if err != nil {
 			return compiled{}, refuse(expression, err.Error())
@@ -77,7 +83,7 @@ func compileComponent(foci []*schema.Type, typ, expression string) ([]path, erro
 	var ends []partial
 	var problem error
 	for _, focus := range foci {
-		c := &compiler{context: []partial{{at: focus, path: path{typ: focus.FHIRType()}}}, root: root}
+		c := &compiler{context: []partial{{at: focus, path: path{typ: focus.FHIRType()}}}, root: root, work: new(int)}
 		ps, err := c.top(tree)
 		if err != nil {
 			problem = err
@@ -117,7 +123,7 @@ func (c *compiler) top(e *fhirpath.Expr) ([]partial, error) {
 	if !condition(e) {
 		return c.selection(e)
 	}
-	k, err := c.check(e, c.context[0])
+	k, err := c.condition(e)
 	if err != nil {
 		return nil, err
 	}
@@ -127,10 +133,16 @@ func (c *compiler) top(e *fhirpath.Expr) ([]partial, error) {
 
 // selection compiles an expression that selects elements.
 func (c *compiler) selection(e *fhirpath.Expr) ([]partial, error) {
+	if err := c.count(e); err != nil {
+		return nil, err
+	}
 	switch e.Op {
 	case fhirpath.This:
 		return c.context, nil
 	case fhirpath.Resource:
+		if c.inner { // each element judged would walk the whole resource again
+			return nil, at(e, "%%resource is not supported inside a condition")
+		}
 		return []partial{{at: c.root, path: path{typ: c.root.Name, fromRoot: true}}}, nil
 	case fhirpath.Member:
 		return c.member(e)
@@ -155,6 +167,14 @@ func (c *compiler) selection(e *fhirpath.Expr) ([]partial, error) {
 	}
 }
 
+// count keeps the work within bounds.
+func (c *compiler) count(e *fhirpath.Expr) error {
+	if *c.work++; *c.work > maxWork {
+		return at(e, "the expression is too complex: say which types are meant with ofType()")
+	}
+	return nil
+}
+
 func (c *compiler) union(e *fhirpath.Expr) ([]partial, error) {
 	var all []partial
 	for _, part := range e.Parts() {
@@ -175,7 +195,7 @@ func (c *compiler) member(e *fhirpath.Expr) ([]partial, error) {
 	from := c.context
 	if e.Left == nil {
 		if t, ok := schema.Lookup(e.Name); ok && t.Is("Resource") {
-			if c.context[0].at != c.root || len(c.context[0].steps) > 0 {
+			if c.inner {
 				return nil, at(e, "inside a condition, name elements without the resource type")
 			}
 			if c.root.Is(e.Name) {
@@ -360,7 +380,10 @@ func (c *compiler) where(e *fhirpath.Expr, from []partial) ([]partial, error) {
 	var out []partial
 	var problem error
 	for _, p := range from {
-		k, err := c.check(e.Args[0], inside(p))
+		k, err := c.judge(e.Args[0], p)
+		if err != nil && *c.work > maxWork {
+			return nil, err
+		}
 		if err != nil {
 			problem = err // it may make sense for another type of the choice
 			continue
@@ -373,9 +396,12 @@ func (c *compiler) where(e *fhirpath.Expr, from []partial) ([]partial, error) {
 	return out, nil
 }
 
-// inside is the context of a condition about the elements of p.
-func inside(p partial) partial {
-	return partial{at: p.at, path: path{typ: p.typ}}
+// judge compiles a condition about the elements that p leads to.
+func (c *compiler) judge(e *fhirpath.Expr, p partial) (check, error) {
+	sub := &compiler{
+		context: []partial{{at: p.at, path: path{typ: p.typ}}}, root: c.root, inner: true, work: c.work,
+	}
+	return sub.condition(e)
 }
 
 func extension(e *fhirpath.Expr, from []partial, url string) ([]partial, error) {

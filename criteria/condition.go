@@ -23,15 +23,11 @@ func condition(e *fhirpath.Expr) bool {
 	}
 }
 
-// check compiles a condition about the elements that context leads to.
-func (c *compiler) check(e *fhirpath.Expr, context partial) (check, error) {
-	sub := &compiler{context: []partial{context}, root: c.root}
-	k, err := sub.condition(e)
-	c.foreign = c.foreign || sub.foreign
-	return k, err
-}
-
+// condition compiles what is true or false about the context.
 func (c *compiler) condition(e *fhirpath.Expr) (check, error) {
+	if err := c.count(e); err != nil {
+		return check{}, err
+	}
 	switch e.Op {
 	case fhirpath.And:
 		return c.both(allHold, e)

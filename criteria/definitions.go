@@ -56,7 +56,7 @@ func parseExpression(expression string) (*fhirpath.Expr, error) {
 }
 
 func refuse(expression, reason string) error {
-	return fhir.Errorf(fhir.BusinessRule, "SearchParameter.expression", "%s (in %q)", reason, expression)
+	return fhir.Errorf(fhir.BusinessRule, "SearchParameter.expression", "%s (in %.200q)", reason, expression)
 }
 
 func (d *Definitions) compile(t fhir.Type, def *Definition, tree *fhirpath.Expr) (*Param, error) {
