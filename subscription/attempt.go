@@ -1,0 +1,227 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"fhirhook/channel"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// Error classes of what fails before a request can be made.
+const (
+	classPurged  = "purged"   // the version is no longer stored
+	classUnbuilt = "unbuilt"  // the channel could not make a request of it
+	classGivenUp = "given-up" // its time ran out behind an open breaker
+)
+
+// mostReply is how much of an answer the attempt log keeps.
+const mostReply = 1024
+
+// result is what became of an attempt.
+type result struct {
+	n       store.Notification
+	sub     *Subscription // as it was at the attempt
+	started time.Time
+	ended   time.Time
+	reply   channel.Reply
+	failure *channel.SendError // nil: delivered, unless one of the following is set
+	unbuilt error              // no request could be made of it
+	purged  bool               // with unbuilt: what was to be sent is no longer stored
+	untried bool               // nothing was tried, and nothing counts
+	local   error              // with untried: the store can't be read
+}
+
+// launch begins an attempt of n, unless the Deliverer is stopping.
+func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification) bool {
+	d.mu.Lock()
+	if d.stopping {
+		d.mu.Unlock()
+		l.source.returned(n)
+		return false
+	}
+	d.inFlight++
+	d.mu.Unlock()
+	began := n.Began
+	if began.IsZero() {
+		began = l.breaker.Deferred(n.Updated)
+	}
+	l.busy[n.Number] = &flight{began: began, probe: l.breaker.Open, fresh: n.Next.IsZero()}
+	if l.breaker.Open {
+		l.probed = time.Now()
+	}
+	l.inFlight++
+	d.sends.Go(func() { // ends with the attempt, which the channel's timeout and remote bound
+		r := d.attempt(remote, n)
+		d.post(l, message{result: &r})
+	})
+	return true
+}
+
+// attempt makes one attempt with what the Subscription says now (invariant 4).
+func (d *Deliverer) attempt(ctx context.Context, n store.Notification) result {
+	r := result{n: n, started: time.Now()}
+	current, err := d.o.Subscription(ctx, n.Lane)
+	r.sub = current.Subscription
+	if err != nil || r.sub == nil || r.sub.Status == Off || r.sub.Ended(r.started) {
+		r.untried = true // the lane sees the same, and acts on it
+		return r
+	}
+	m, err := d.message(ctx, n, r.sub)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		r.unbuilt, r.purged, r.ended = err, true, time.Now()
+		return r
+	case err != nil:
+		r.untried, r.local = true, err
+		return r
+	}
+	r.started = time.Now()
+	r.reply, err = d.o.Channel.Send(ctx, m)
+	r.ended = time.Now()
+	switch failure, ok := errors.AsType[*channel.SendError](err); {
+	case err == nil:
+	case context.Cause(ctx) != nil:
+		r.untried = true
+	case ok:
+		r.failure = failure
+	default:
+		r.unbuilt = err
+	}
+	return r
+}
+
+// id is the identity of a notification of this store.
+func (d *Deliverer) id(n store.Notification) string { return d.o.ID(d.o.DB.Epoch(), n) }
+
+// message builds what is sent for a notification.
+func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subscription) (channel.Message, error) {
+	m := channel.Message{
+		Target:       sub.Target,
+		ID:           d.id(n),
+		Tenant:       n.Lane.Tenant,
+		Subscription: n.Lane.Subscription,
+		Sequence:     n.Number,
+		Attempt:      n.Tries + 1,
+		Event:        EventName(n.Focus.Type, n.Interaction),
+		Interaction:  n.Interaction.String(),
+		Type:         string(n.Focus.Type),
+		Focus:        n.Focus.ID,
+		Version:      strconv.FormatUint(n.Version, 10),
+		Updated:      n.Updated,
+	}
+	if n.Interaction == fhir.Delete {
+		return m, nil
+	}
+	err := d.o.DB.View(ctx, func(r store.Reader) error {
+		v, err := r.Version(n.Focus, n.Version)
+		if err != nil {
+			return fmt.Errorf("read %s/_history/%d: %w", n.Focus, n.Version, err)
+		}
+		m.Body = v.JSON
+		if v.Key.Type == fhir.Subscription {
+			m.Body = d.o.Redact(v)
+		}
+		return nil
+	})
+	return m, err
+}
+
+// judge decides what follows from an attempt: for the notification, the breaker and the lane's health. It
+// hands the outcome on to be stored.
+func (d *Deliverer) judge(l *lane, r result) {
+	l.inFlight--
+	f := l.busy[r.n.Number]
+	if r.untried {
+		delete(l.busy, r.n.Number)
+		if l.source != nil {
+			l.source.returned(r.n)
+		}
+		if r.local != nil {
+			l.until = time.Now().Add(localRetry)
+			d.o.Log.Error("lane.failed", laneAttrs(l.id), slog.Any("error", r.local), slog.Time("next", l.until))
+		}
+		return
+	}
+	n := r.n
+	n.Began = f.began
+	if n.Began.IsZero() {
+		n.Began = r.started
+	}
+	if !Spared(r.sub.Ladder, r.failure) {
+		n.Tries++
+	}
+	a := store.Attempt{
+		Lane: n.Lane, Number: n.Number, ID: d.id(n),
+		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction,
+		Try: r.n.Tries + 1, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
+	}
+	was := l.breaker.Open
+	switch {
+	case r.failure == nil && r.unbuilt == nil:
+		l.health, l.breaker, l.trouble = Health{}, l.breaker.Succeed(r.ended), ""
+		a.State, a.Reply = store.Delivered, clip(string(r.reply.Body))
+	case r.failure != nil:
+		l.health = l.health.Fail(r.started)
+		l.breaker = l.breaker.Fail(r.ended, l.health.Failures, f.probe)
+		l.trouble = r.failure.Error()
+		if r.failure.Gone {
+			l.gone = &goneNotice{endpoint: r.sub.Target.Endpoint}
+		}
+		a.Class, a.Reply = r.failure.Class, clip(string(r.reply.Body))
+		if a.Reply == "" {
+			a.Reply = clip(r.failure.Error())
+		}
+		a.State = d.retry(l, &n, r)
+	default:
+		// The endpoint is not to blame, so that its health stays as it is.
+		a.Class, a.Reply, a.Try = classUnbuilt, clip(r.unbuilt.Error()), 0
+		if a.State = d.retry(l, &n, r); r.purged {
+			a.State, a.Class = store.Failed, classPurged
+		}
+	}
+	if a.State == store.Owed {
+		a.Next = n.Next
+	}
+	f.judged = true
+	o := outcome{lane: l, n: n, attempt: a, health: l.health, breaker: l.breaker}
+	if l.source != nil {
+		o.head, o.moved = l.source.head()
+	}
+	d.push(o)
+	logAttempt(d.o.Log, a)
+	d.o.Observe(Observation{Kind: Attempted, Lane: l.id, State: a.State, Class: a.Class, Duration: a.Duration})
+	if was != l.breaker.Open {
+		kind := BreakerOpened
+		if was {
+			kind = BreakerClosed
+		}
+		d.o.Observe(Observation{Kind: kind, Lane: l.id})
+	}
+}
+
+// retry decides when a failed notification is tried again, or that it is not. What is owed when the
+// Subscription is about to be switched off stays owed, even if its ladder ends with the same attempt.
+func (d *Deliverer) retry(l *lane, n *store.Notification, r result) store.State {
+	wait, giveUp := Next(r.sub.Ladder, n.Tries, n.Began, r.ended, r.failure, d.o.Random())
+	off := l.gone != nil || l.health.Verdict(d.o.Health, r.ended) == Off
+	if giveUp && !off {
+		return store.Failed
+	}
+	n.Next = r.ended.Add(wait)
+	return store.Owed
+}
+
+// clip makes a text fit for the attempt log.
+func clip(s string) string {
+	if len(s) > mostReply {
+		s = s[:mostReply]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,184 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fhirhook/fhir/store"
+)
+
+// mostResults is how many outcomes go into one transaction.
+const mostResults = 1024
+
+// outcome is a decided result on its way to the store: the notification as it stands after it, the line for
+// the attempt log, and what the lane's record becomes.
+type outcome struct {
+	lane    *lane
+	n       store.Notification
+	attempt store.Attempt
+	health  Health
+	breaker Breaker
+	head    uint64
+	moved   bool // head is set
+}
+
+// push hands an outcome on. Outcomes of a lane are stored in the order in which they were decided.
+func (d *Deliverer) push(o outcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pending = append(d.pending, o)
+	d.store.Signal()
+}
+
+// runResults stores outcomes until the Deliverer is finished: all that came during one commit go into the
+// next, so that a healthy lane never waits for a commit of its own. What is pending is bounded by what lanes
+// may have unstored (mostUnstored), and while nothing can be stored nothing is sent.
+func (d *Deliverer) runResults(ctx context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		if len(d.pending) == 0 {
+			if d.finished {
+				return
+			}
+			d.store.Wait()
+			continue
+		}
+		batch := d.pending[:min(len(d.pending), mostResults)]
+		if d.pending = d.pending[len(batch):]; len(d.pending) == 0 {
+			d.pending = nil
+		}
+		d.writing = len(batch)
+		d.mu.Unlock()
+		d.commit(ctx, batch)
+		d.mu.Lock()
+		d.writing = 0
+		d.settle()
+	}
+}
+
+// commit stores a batch, trying for as long as it takes, or until the Deliverer is stopping.
+func (d *Deliverer) commit(ctx context.Context, batch []outcome) {
+	for {
+		began := time.Now()
+		acks, err := d.storeResults(ctx, batch)
+		if err == nil {
+			d.o.Observe(Observation{Kind: ResultsStored, Duration: time.Since(began), Count: len(batch)})
+			d.acknowledge(acks)
+			return
+		}
+		if !d.stall(ctx, err, len(batch)) {
+			return
+		}
+	}
+}
+
+// storeResults writes a batch in one transaction. A notification that is no longer owed, for it was
+// cancelled while its last attempt was under way, is not owed again.
+func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks map[*lane][]stored, err error) {
+	err = d.o.DB.Queue().Update(ctx, d.lease, func(w store.QueueWriter) error {
+		acks = map[*lane][]stored{}
+		last := map[*lane]outcome{}
+		for _, o := range batch {
+			owed, err := owes(w, o.n)
+			if err != nil {
+				return err
+			}
+			a, again := o.attempt, o.attempt.State == store.Owed
+			switch {
+			case !owed && again:
+				a.State, a.Next, again = store.Cancelled, time.Time{}, false
+			case again:
+				err = w.Owe(o.n)
+			default:
+				err = w.Settle(o.n.Lane, o.n.Number)
+			}
+			if err != nil {
+				return err
+			}
+			if err := w.Record(a); err != nil {
+				return err
+			}
+			acks[o.lane] = append(acks[o.lane], stored{o.n, again})
+			if before, ok := last[o.lane]; ok && !o.moved {
+				o.head, o.moved = before.head, before.moved
+			}
+			last[o.lane] = o
+		}
+		for l, o := range last {
+			if err := putOutcome(w, l.id, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return acks, err
+}
+
+// putOutcome writes the deliverer's part of a lane's record; the rest of it belongs to the matcher, and is
+// read in the same transaction.
+func putOutcome(w store.QueueWriter, id store.Lane, o outcome) error {
+	rec, err := w.Lane(id)
+	if err != nil {
+		return err
+	}
+	if o.moved {
+		rec.Head = o.head
+	}
+	rec.Failures, rec.FailingSince = o.health.Failures, o.health.Since
+	b := o.breaker
+	rec.BreakerOpen, rec.BreakerStep, rec.ProbeAt, rec.OpenedAt, rec.ClosedAt = b.Open, b.Step, b.ProbeAt, b.OpenedAt, b.ClosedAt
+	return w.PutLane(rec)
+}
+
+// owes tells whether a notification is still owed.
+func owes(r store.QueueReader, n store.Notification) (bool, error) {
+	for first, err := range r.Owed(n.Lane, n.Number) {
+		return err == nil && first.Number == n.Number, err
+	}
+	return false, nil
+}
+
+// acknowledge tells the lanes what is durable.
+func (d *Deliverer) acknowledge(acks map[*lane][]stored) {
+	for l, s := range acks {
+		d.post(l, message{stored: s})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stuck {
+		d.stuck = false
+		d.o.Log.Info("results.resumed")
+		for _, l := range d.lanes {
+			d.schedule(l)
+		}
+	}
+}
+
+// stall holds all lanes while results can't be stored, and waits before another try. It returns false when
+// there is no sense in one: the lease is lost, or the Deliverer is stopping.
+func (d *Deliverer) stall(ctx context.Context, err error, results int) bool {
+	d.mu.Lock()
+	first := !d.stuck
+	d.stuck = true
+	stopping := d.stopping
+	d.mu.Unlock()
+	if first {
+		d.o.Log.LogAttrs(ctx, slog.LevelError, "results.stuck", slog.Any("error", err), slog.Int("results", results))
+	}
+	d.o.Observe(Observation{Kind: ResultsStuck, Count: results})
+	if stopping || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) {
+		d.fail(fmt.Errorf("%d results of attempts were not stored, so these notifications will be sent again: %w", results, err))
+		return false
+	}
+	timer := time.NewTimer(localRetry)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.halt:
+	}
+	return true
+}
