@@ -55,7 +55,10 @@ func encodeLane(r store.LaneRecord) []byte {
 	for _, n := range [...]uint64{r.Next, r.Head, uint64(r.Failures), uint64(r.BreakerStep)} {
 		b = binary.AppendUvarint(b, n)
 	}
-	return appendTime(appendTime(b, r.FailingSince), r.ProbeAt)
+	for _, t := range [...]time.Time{r.FailingSince, r.ProbeAt, r.OpenedAt, r.ClosedAt, r.Armed} {
+		b = appendTime(b, t)
+	}
+	return b
 }
 
 func decodeLane(lane store.Lane, v []byte) (store.LaneRecord, error) {
@@ -66,6 +69,7 @@ func decodeLane(lane store.Lane, v []byte) (store.LaneRecord, error) {
 	r.BreakerOpen, r.Cancelling = flags&laneBreakerOpen != 0, flags&laneCancelling != 0
 	r.Next, r.Head, r.Failures, r.BreakerStep = d.uvarint(), d.uvarint(), d.count(), d.count()
 	r.FailingSince, r.ProbeAt = d.time(), d.time()
+	r.OpenedAt, r.ClosedAt, r.Armed = d.time(), d.time(), d.time()
 	if err := d.end(); err != nil {
 		return store.LaneRecord{}, fmt.Errorf("lane %s/%s: %w", lane.Tenant, lane.Subscription, err)
 	}

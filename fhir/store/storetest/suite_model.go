@@ -164,6 +164,7 @@ func drawStep(t *rapid.T) func(store.QueueWriter) error {
 		return func(w store.QueueWriter) error {
 			r, err := w.Lane(l)
 			r.Head, r.Failures, r.BreakerOpen, r.ProbeAt = number, minutes, minutes > 1, at
+			r.FailingSince, r.OpenedAt, r.ClosedAt, r.Armed = at.Add(1), at.Add(2), at.Add(3), at.Add(4)
 			return errors.Join(err, w.PutLane(r), w.SetCursor(l.Subscription, store.Cursor{Step: number}))
 		}
 	}
