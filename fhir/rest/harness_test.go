@@ -138,21 +138,30 @@ func (r reply) link(relation string) string {
 	return ""
 }
 
-// rows dumps the log, to be compared with itself later.
-func (h *harness) rows() string {
+// changes returns the log.
+func (h *harness) changes() (all []store.Change) {
 	h.t.Helper()
-	var b strings.Builder
 	err := h.db.View(context.Background(), func(r store.Reader) error {
 		for c, err := range r.Changes(0) {
 			if err != nil {
 				return err
 			}
-			b.WriteString(c.Resource.VersionedReference() + " " + c.Interaction.String() + " " + string(c.Resource.JSON) + "\n")
+			all = append(all, c)
 		}
 		return nil
 	})
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	return all
+}
+
+// rows dumps the log, to be compared with itself later.
+func (h *harness) rows() string {
+	h.t.Helper()
+	var b strings.Builder
+	for _, c := range h.changes() {
+		b.WriteString(c.Resource.VersionedReference() + " " + c.Interaction.String() + " " + string(c.Resource.JSON) + "\n")
 	}
 	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
@@ -73,7 +74,7 @@ func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.Capabili
 		return r
 	}
 	for p := range defs.Params(t) {
-		if kind, ok := paramKinds[p.Kind]; ok {
+		if kind, ok := paramKinds[p.Kind]; ok && evaluable(t, p, defs) {
 			r.SearchParam = append(r.SearchParam, models.CapabilityStatementRestResourceSearchParam{Name: p.Code, Type: kind, Definition: definition(p)})
 		}
 	}
@@ -87,15 +88,42 @@ func definition(p *criteria.Param) *string {
 	return &p.URL
 }
 
-// paramKinds are the types of parameters that a search can evaluate.
+// evaluable asks the engine itself, so that no list has to be kept in step with it.
+func evaluable(t fhir.Type, p *criteria.Param, defs *criteria.Definitions) bool {
+	_, _, err := criteria.ParseParams(t, []criteria.Pair{{Name: p.Code, Value: sample(p)}}, defs, false)
+	return err == nil
+}
+
+// sample is a value that a parameter of the kind takes.
+func sample(p *criteria.Param) string {
+	switch p.Kind {
+	case criteria.Number, criteria.Quantity:
+		return "1"
+	case criteria.Date:
+		return "2020-01-01"
+	case criteria.Reference:
+		return "1"
+	case criteria.Composite:
+		var parts []string
+		for _, c := range p.Components {
+			parts = append(parts, sample(c.Param))
+		}
+		return strings.Join(parts, "$")
+	default:
+		return "x"
+	}
+}
+
 var paramKinds = map[criteria.Kind]models.SearchParamType{
 	criteria.Number:    models.SearchParamTypeNumber,
 	criteria.Date:      models.SearchParamTypeDate,
 	criteria.String:    models.SearchParamTypeString,
 	criteria.Token:     models.SearchParamTypeToken,
 	criteria.Reference: models.SearchParamTypeReference,
+	criteria.Composite: models.SearchParamTypeComposite,
 	criteria.Quantity:  models.SearchParamTypeQuantity,
 	criteria.URI:       models.SearchParamTypeUri,
+	criteria.Special:   models.SearchParamTypeSpecial,
 }
 
 func resourceType(t fhir.Type) models.ResourceType {

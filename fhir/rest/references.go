@@ -60,7 +60,7 @@ func (w *siteWalk) object(n tape.Node, t *schema.Type) {
 
 func (w *siteWalk) value(v tape.Node, owner *schema.Type, name string, t *schema.Type) {
 	switch {
-	case v.Kind() == tape.Object && (t.Class == schema.Abstract || t.Class == schema.Resource):
+	case v.Kind() == tape.Object && t.Is("Resource"):
 		w.resource(v) // contained, or a parameter
 	case v.Kind() == tape.Object && t.Class != schema.Primitive:
 		w.object(v, t)
