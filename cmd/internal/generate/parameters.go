@@ -37,7 +37,7 @@ func parameterTable(folder string) ([]byte, error) {
 			return nil, fmt.Errorf("SearchParameter/%s has the unexpected url %s", p.ID, p.URL)
 		}
 		targets := strings.Join(p.Target, ",")
-		if len(p.Target) == resources-1 && !slices.Contains(p.Target, "Parameters") {
+		if len(p.Target) > 0 && len(p.Target) == resources-1 && !slices.Contains(p.Target, "Parameters") {
 			targets = "*"
 		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s", p.ID, p.Code, p.Type, p.XPathUsage,
