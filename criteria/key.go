@@ -1,8 +1,37 @@
 package criteria
 
+import (
+	"slices"
+
+	"fhirhook/fhir"
+)
+
 // Keys are what an inverted index finds candidates by. A value of an equality has one, an element has
 // several, and this holds: if a value matches a subject, then its key is among the subject's keys of that
 // parameter. The reverse need not hold; candidates are verified.
+
+// Keys returns the keys of a term's alternatives for a type, sorted; false if the term is no equality.
+func (t *Term) Keys(of fhir.Type) ([]string, bool) {
+	p, ok := t.Param(of)
+	if !ok || !t.equality() {
+		return nil, false
+	}
+	return t.keys(p), true
+}
+
+func (t *Term) keys(p *Param) []string {
+	keys := make([]string, len(t.Values))
+	for i, v := range t.Values {
+		keys[i] = key(p, v)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// AppendKeys adds the keys of all elements that a parameter selects in the subject; there may be repetitions.
+func (s *Subject) AppendKeys(out []string, p *Param) []string {
+	return s.values(p).appendKeys(out, s)
+}
 
 // equality tells whether all of a term's values have keys.
 func (t *Term) equality() bool {

@@ -30,7 +30,7 @@ func (q *Query) Matches(s *Subject) bool {
 		return false
 	}
 	for i := range q.terms {
-		if !q.terms[i].holds(s) {
+		if !q.terms[i].Holds(s) {
 			return false
 		}
 	}

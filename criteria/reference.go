@@ -53,8 +53,8 @@ func (t *target) split(s string) bool {
 }
 
 // pointsTo splits an element that a reference parameter selects. A reference with nothing but an
-// identifier or a display points nowhere that could be compared, and one to a contained resource nowhere
-// outside (R4 references.html#contained).
+// identifier or a display points nowhere that could be compared. One to a contained resource (#x) is found
+// as it is written and by no Type/x or id, for it points nowhere outside (R4 references.html#contained).
 func pointsTo(l Leaf) (target, bool) {
 	n := l.Node
 	switch l.Type {
@@ -68,7 +68,7 @@ func pointsTo(l Leaf) (target, bool) {
 		n = n.Get("reference")
 	}
 	s := text(n)
-	if s == "" || s[0] == '#' {
+	if s == "" {
 		return target{}, false
 	}
 	if l.Type == "Reference" {

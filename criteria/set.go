@@ -84,7 +84,7 @@ func (s *Set) Remove(id string) {
 		return
 	}
 	delete(s.byID, id)
-	e.ids = without1(e.ids, id)
+	e.ids = swapOut(e.ids, id)
 	if len(e.ids) > 0 {
 		return
 	}
@@ -94,7 +94,7 @@ func (s *Set) Remove(id string) {
 			delete(b.unfiled, e)
 			return
 		}
-		if b.filed[f][key] = without1(b.filed[f][key], e); len(b.filed[f][key]) == 0 {
+		if b.filed[f][key] = swapOut(b.filed[f][key], e); len(b.filed[f][key]) == 0 {
 			delete(b.filed[f], key)
 		}
 		if len(b.filed[f]) == 0 {
@@ -103,8 +103,8 @@ func (s *Set) Remove(id string) {
 	})
 }
 
-// without1 takes one x out of list, whose order does not matter.
-func without1[T comparable](list []T, x T) []T {
+// swapOut takes one x out of list, whose order does not matter.
+func swapOut[T comparable](list []T, x T) []T {
 	i := slices.Index(list, x)
 	if i < 0 {
 		return list
@@ -149,7 +149,7 @@ func (s *Set) Matches(subject *Subject) []string {
 			if !ok {
 				continue
 			}
-			keys = subject.values(p).appendKeys(keys[:0], subject)
+			keys = subject.AppendKeys(keys[:0], p)
 			for _, key := range keys {
 				candidates = append(candidates, filed[key]...)
 			}
@@ -205,12 +205,7 @@ func filing(t *Term, of fhir.Type, table *Definitions) (fileKey, []string) {
 	if p == nil {
 		p, _ = table.Param(fhir.Types()[0], t.Name) // of all types: common to them, so any serves for keys
 	}
-	keys := make([]string, len(t.Values))
-	for i, v := range t.Values {
-		keys[i] = key(p, v)
-	}
-	slices.Sort(keys)
-	return k, slices.Compact(keys)
+	return k, t.keys(p)
 }
 
 // rarest picks the equality term that shares its keys with the fewest entries so far; between equals the

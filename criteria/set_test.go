@@ -112,7 +112,7 @@ func TestSet_identicalCriteriaAreOneEntry(t *testing.T) {
 	}
 }
 
-const glucose = `{"resourceType":"Observation","id":"1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"c7"}]},"subject":{"reference":"Patient/7"},"effectiveDateTime":"2026-01-01","valueQuantity":{"value":5}}`
+const glucose = `{"resourceType":"Observation","id":"1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"c7"}]},"subject":{"reference":"Patient/8"},"effectiveDateTime":"2026-01-01","valueQuantity":{"value":5}}`
 
 func fill(tb testing.TB, n int) *Set {
 	var set Set
@@ -154,7 +154,7 @@ func BenchmarkSet(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if len(set.Match(r, testEnv)) != 2 && n > 7 {
+				if len(set.Match(r, testEnv)) != 2 {
 					b.Fatal("wrong count")
 				}
 			}

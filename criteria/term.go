@@ -35,7 +35,8 @@ func (t *Term) Param(of fhir.Type) (*Param, bool) {
 	return t.table.Param(of, t.Name)
 }
 
-func (t *Term) holds(s *Subject) bool {
+// Holds tells whether the term by itself is true of a subject of a type that it is about.
+func (t *Term) Holds(s *Subject) bool {
 	p, ok := t.Param(s.resource.Key.Type)
 	if !ok {
 		return false
