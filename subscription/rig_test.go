@@ -102,6 +102,13 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
+// bulk gives the rig a quick queue.
+func (r *rig) bulk() *bulkQueue {
+	b := newBulk(storetest.NewModel())
+	r.model, r.db = b, &mortal{DB: b}
+	return b.q
+}
+
 // start runs a new Deliverer, as after a start of the server.
 func (r *rig) start() {
 	o := r.options
