@@ -53,12 +53,16 @@ func TestCompile_constructs(t *testing.T) {
 		{"where, the literal first", "Patient", "Patient.telecom.where('phone' = system)", []string{`telecom{system:code(http://hl7.org/fhir/contact-point-system) = "phone"}:ContactPoint`}},
 		{"where on a longer path", "Patient", "Patient.identifier.where(type.coding.code = 'MR').value", []string{`identifier{type.coding.code:code = "MR"}.value:string`}},
 		{"where on a boolean", "Condition", "Condition.code.coding.where(userSelected)", []string{`code.coding{userSelected:boolean = "true"}:Coding`}},
-		{"where with and, or, not", "Patient", "Patient.name.where(use = 'official' and (family.exists() or given.empty().not()))",
-			[]string{`name{(use:code(http://hl7.org/fhir/name-use) = "official" and (family:string exists or not not given:string exists))}:HumanName`}},
+		{
+			"where with and, or, not", "Patient", "Patient.name.where(use = 'official' and (family.exists() or given.empty().not()))",
+			[]string{`name{(use:code(http://hl7.org/fhir/name-use) = "official" and (family:string exists or not not given:string exists))}:HumanName`},
+		},
 		{"where on the type at hand only", "Observation", "Observation.value.where(unit = 'kg')", []string{`valueQuantity{unit:string = "kg"}:Quantity`}},
 		{"where $this", "Patient", "Patient.name.given.where($this = 'Ada')", []string{`name.given{:string = "Ada"}:string`}},
-		{"two wheres", "Patient", "Patient.name.where(use='official').where(family='X')",
-			[]string{`name{use:code(http://hl7.org/fhir/name-use) = "official"}{family:string = "X"}:HumanName`}},
+		{
+			"two wheres", "Patient", "Patient.name.where(use='official').where(family='X')",
+			[]string{`name{use:code(http://hl7.org/fhir/name-use) = "official"}{family:string = "X"}:HumanName`},
+		},
 		{"where on the resource", "Patient", "Patient.where(active = true).name", []string{`${active:boolean = "true"}.name:HumanName`}},
 		{"resolve() is", "Observation", "Observation.subject.where(resolve() is Patient)", []string{"subject{:Reference -> Patient}:Reference"}},
 		{"resolve() on a path", "Appointment", "Appointment.participant.where(actor.resolve() is Location).actor", []string{"participant{actor:Reference -> Location}.actor:Reference"}},
@@ -70,15 +74,21 @@ func TestCompile_constructs(t *testing.T) {
 		{"where behind an index", "Patient", "Patient.name[0].where(use='official')", []string{`name[0].${use:code(http://hl7.org/fhir/name-use) = "official"}:HumanName`}},
 		{"an inline resource of a type", "Bundle", "Bundle.entry.resource.ofType(Patient).name", []string{"entry.resource{is Patient}.name:HumanName"}},
 		{"extension", "Patient", "Patient.extension('urn:x').value.ofType(string)", []string{`extension{url:uri = "urn:x"}.valueString:string`}},
-		{"extension in an extension", "Patient", "Patient.extension.where(url='urn:x').extension.where(url = 'y').value as Coding",
-			[]string{`extension{url:uri = "urn:x"}.extension{url:uri = "y"}.valueCoding:Coding`}},
+		{
+			"extension in an extension", "Patient", "Patient.extension.where(url='urn:x').extension.where(url = 'y').value as Coding",
+			[]string{`extension{url:uri = "urn:x"}.extension{url:uri = "y"}.valueCoding:Coding`},
+		},
 		{"extension of a primitive", "Patient", "Patient.birthDate.extension('urn:x').value as dateTime", []string{`_birthDate.extension{url:uri = "urn:x"}.valueDateTime:dateTime`}},
-		{"hasExtension", "QuestionnaireResponse", "QuestionnaireResponse.item.where(hasExtension('urn:x')).answer.value.ofType(Reference)",
-			[]string{`item{extension{url:uri = "urn:x"}:Extension exists}.answer.valueReference:Reference`}},
+		{
+			"hasExtension", "QuestionnaireResponse", "QuestionnaireResponse.item.where(hasExtension('urn:x')).answer.value.ofType(Reference)",
+			[]string{`item{extension{url:uri = "urn:x"}:Extension exists}.answer.valueReference:Reference`},
+		},
 		{"recursive elements", "Questionnaire", "Questionnaire.item.item.item.linkId", []string{"item.item.item.linkId:string"}},
 		{"an element of another element's structure", "Observation", "Observation.component.referenceRange.low", []string{"component.referenceRange.low:Quantity"}},
-		{"a condition", "Patient", "Patient.deceased.exists() and Patient.deceased != false",
-			[]string{`(deceasedBoolean:boolean|deceasedDateTime:dateTime exists and not deceasedBoolean:boolean|deceasedDateTime:dateTime = "false"):boolean`}},
+		{
+			"a condition", "Patient", "Patient.deceased.exists() and Patient.deceased != false",
+			[]string{`(deceasedBoolean:boolean|deceasedDateTime:dateTime exists and not deceasedBoolean:boolean|deceasedDateTime:dateTime = "false"):boolean`},
+		},
 		{"%resource", "MolecularSequence", "%resource.referenceSeq.chromosome", []string{"%referenceSeq.chromosome:CodeableConcept"}},
 		{"identifiers in back quotes", "Patient", "Patient.`name`.`family`", []string{"name.family:string"}},
 		{"escapes in strings", "Patient", `Patient.name.where(family = 'O\'Nil\\')`, []string{`name{family:string = "O'Nil\\"}:HumanName`}},
@@ -179,8 +189,10 @@ func TestCompile_components(t *testing.T) {
 		{"DocumentReference", "relationship", []string{"relatesto target:Reference", "relation code:code(http://hl7.org/fhir/document-relationship-type)"}},
 		{"MolecularSequence", "chromosome-variant-coordinate", []string{"chromosome %referenceSeq.chromosome:CodeableConcept", "variant-start start:integer", "variant-end end:integer"}},
 		{"ValueSet", "context-type-quantity", []string{"context-type code:Coding", "context-quantity valueQuantity:Quantity valueRange:Range"}},
-		{"Group", "characteristic-value", []string{"characteristic code:CodeableConcept",
-			"value valueCodeableConcept:CodeableConcept valueBoolean:boolean valueQuantity:Quantity valueRange:Range valueReference:Reference"}},
+		{"Group", "characteristic-value", []string{
+			"characteristic code:CodeableConcept",
+			"value valueCodeableConcept:CodeableConcept valueBoolean:boolean valueQuantity:Quantity valueRange:Range valueReference:Reference",
+		}},
 	}
 	for _, tt := range tests {
 		p, ok := R4().Param(tt.typ, tt.code)

@@ -89,8 +89,10 @@ func TestParam_leaves(t *testing.T) {
 		{"a choice without a cast", "date", observation, []string{`dateTime effectiveDateTime "2026-01-02"`}},
 		{"resolve() is Patient", "patient", observation, []string{`Reference subject {"reference":"Patient/p1","display":"Ada Muster"}`}},
 		{"of several references", "performer", observation, []string{`Reference performer {"reference":"Practitioner/d1"}`, `Reference performer {"reference":"Organization/g1"}`}},
-		{"the first entry", "message", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MessageHeader","id":"1"}},{"resource":{"resourceType":"Patient"}}]}`,
-			[]string{`MessageHeader resource {"resourceType":"MessageHeader","id":"1"}`}},
+		{
+			"the first entry", "message", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MessageHeader","id":"1"}},{"resource":{"resourceType":"Patient"}}]}`,
+			[]string{`MessageHeader resource {"resourceType":"MessageHeader","id":"1"}`},
+		},
 		{"a first entry without a resource", "message", `{"resourceType":"Bundle","entry":[{},{"resource":{"resourceType":"Patient"}}]}`, nil},
 		{"an object where an array should be", "given", `{"resourceType":"Patient","name":{"given":"Ada"}}`, []string{`string given "Ada"`}},
 		{"an array where an object should be", "status", `{"resourceType":"Observation","status":[["final"]]}`, nil},
