@@ -9,6 +9,12 @@ import (
 	"fhirhook/cmd/internal/app"
 )
 
+// Defaults that the demo shares with the flags below.
+const (
+	defaultOffAfter = 72 * time.Hour
+	defaultDrain    = 20 * time.Second
+)
+
 // serveCmd is `fhirhook serve`.
 type serveCmd struct {
 	Listen        string        `help:"Address to listen on." default:"127.0.0.1:8080"`
