@@ -2,6 +2,7 @@ package criteria
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -53,6 +54,13 @@ func TestParseParams_systemLevel(t *testing.T) {
 	if diff := cmp.Diff([]Pair{{"_type", "Observation,Patient"}, {"_id", "1"}, {"identifier", "a|b"}}, q.Pairs()); diff != "" {
 		t.Error(diff)
 	}
+	one, _, err := ParseParams("", []Pair{{"_type", "Patient"}, {"name", "x"}}, R4(), false)
+	if err != nil || one.String() != "Patient?name=x" {
+		t.Errorf("%v, %v", one, err)
+	}
+	if diff := cmp.Diff([]Pair{{"_type", "Patient"}, {"name", "x"}}, one.Pairs()); diff != "" {
+		t.Error(diff)
+	}
 	for _, pairs := range [][]Pair{
 		{{"_type", "Patient,Foo"}},
 		{{"_type", "Patient"}, {"_type", "Group"}},
@@ -98,6 +106,15 @@ func TestParseParams_knowsEveryParameter(t *testing.T) {
 				t.Errorf("%s.%s:missing: %v", of, p.Code, err)
 			}
 		}
+	}
+}
+
+func TestParse_refusesWhatCostsTooMuch(t *testing.T) {
+	if _, err := Parse("Patient?gender="+strings.Repeat("x,", mostValues)+"y", R4()); fhir.KindOf(err) != fhir.TooCostly {
+		t.Error(err)
+	}
+	if _, err := Parse("Patient?gender="+strings.Repeat("x,", mostValues), R4()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -71,7 +71,11 @@ func ParseParams(t fhir.Type, pairs []Pair, d *Definitions, lenient bool) (*Quer
 		b.types = types
 	}
 	q, err := b.query(pairs)
-	return q, b.ignored, err
+	if err != nil {
+		return nil, b.ignored, err
+	}
+	q.named = len(named) > 0
+	return q, b.ignored, nil
 }
 
 // parseTypes reads what stands before the question mark.
@@ -117,6 +121,9 @@ func unknownType(name string) *fhir.Error {
 	return fhir.Errorf(fhir.NotSupported, "", "%q is not a resource type of FHIR R4%s", clip(name), suggestion(name, known))
 }
 
+// mostValues bounds what one query may cost.
+const mostValues = 10_000
+
 // builder turns query parameters into a Query.
 type builder struct {
 	types   []fhir.Type // none: all
@@ -129,11 +136,13 @@ type builder struct {
 func (b *builder) query(pairs []Pair) (*Query, error) {
 	var terms []Term
 	var wrong []*fhir.Error
+	values := 0
 	for _, pair := range pairs {
 		t, err := b.term(pair)
 		switch {
 		case err == nil && t != nil:
 			terms = append(terms, *t)
+			values += len(t.Values)
 		case err == nil: // empty: ignored
 		case b.lenient && errors.Is(err, errUnknown):
 			b.ignored = append(b.ignored, Ignored{pair.Name, pair.Value, err.Diagnostic})
@@ -144,6 +153,9 @@ func (b *builder) query(pairs []Pair) (*Query, error) {
 	}
 	if err := fhir.Join(wrong); err != nil {
 		return nil, err
+	}
+	if values > mostValues {
+		return nil, fhir.Errorf(fhir.TooCostly, "", "the expression has %d values, and more than %d would cost too much at every write: split it", values, mostValues)
 	}
 	return newQuery(b.types, terms, b.table), nil
 }

@@ -13,6 +13,7 @@ type Query struct {
 	terms []Term
 	text  string
 	table *Definitions // that it was compiled with
+	named bool         // the types came as _type
 }
 
 // Types are the resource types that the query is about, sorted; none means all. It must not be changed.
@@ -43,10 +44,10 @@ func (q *Query) About(t fhir.Type) bool {
 }
 
 // Pairs returns the parameters that filter as decoded query parameters in the order given, as the self
-// link of a search shows them. A Query about several types has them as _type.
+// link of a search shows them. Types that no path can name come first, as _type.
 func (q *Query) Pairs() []Pair {
 	var pairs []Pair
-	if len(q.types) > 1 {
+	if q.named || len(q.types) > 1 {
 		names := make([]string, len(q.types))
 		for i, t := range q.types {
 			names[i] = string(t)
@@ -64,7 +65,7 @@ func (q *Query) Pairs() []Pair {
 func (q *Query) String() string { return q.text }
 
 func newQuery(types []fhir.Type, terms []Term, table *Definitions) *Query {
-	return &Query{slices.Clip(types), slices.Clip(terms), canonicalText(types, terms), table}
+	return &Query{slices.Clip(types), slices.Clip(terms), canonicalText(types, terms), table, false}
 }
 
 func canonicalText(types []fhir.Type, terms []Term) string {

@@ -156,18 +156,33 @@ func (s *Set) Matches(subject *Subject) []string {
 		}
 	}
 	var ids []string
-	tried := make(map[*entry]struct{}, min(len(candidates), 64))
-	for _, e := range candidates {
-		if _, again := tried[e]; again {
-			continue
-		}
-		tried[e] = struct{}{}
+	for _, e := range distinct(candidates) {
 		if e.query.Matches(subject) {
 			ids = append(ids, e.ids...)
 		}
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// distinct leaves each entry in the list once.
+func distinct(list []*entry) []*entry {
+	const few = 16 // up to here comparing beats a map
+	if len(list) <= few {
+		out := list[:0]
+		for _, e := range list {
+			if !slices.Contains(out, e) {
+				out = append(out, e)
+			}
+		}
+		return out
+	}
+	seen := make(map[*entry]struct{}, len(list))
+	return slices.DeleteFunc(list, func(e *entry) bool {
+		_, again := seen[e]
+		seen[e] = struct{}{}
+		return again
+	})
 }
 
 // eachPlace calls f with each place of an entry: one for each type, key and alternative.

@@ -15,7 +15,8 @@ type phrase struct {
 }
 
 // stringValue is a value of a string parameter: without a modifier the text begins with it, :contains means
-// anywhere, :exact the whole text, code point by code point.
+// anywhere, :exact the whole text, code point by code point. The phonetic parameters are strings like all
+// others here: R4 leaves their algorithm to the server, and how a name begins is the plainest.
 type stringValue struct {
 	text     string
 	modifier string
