@@ -164,10 +164,11 @@ func (s subset) shows(e *schema.Element) bool {
 	}
 }
 
-// value appends a value of a type without what is not to be shown in it; nothing if nothing is left.
+// value appends a value of a type without what is not to be shown in it; nothing if nothing is left. An
+// extension that is shown is whole, for its value is not marked as part of any summary.
 func (s subset) value(out []byte, v tape.Node, typ string) []byte {
 	t, ok := schema.Lookup(typ)
-	if !ok || t.Class != schema.Complex && t.Class != schema.Nested {
+	if !ok || typ == "Extension" || t.Class != schema.Complex && t.Class != schema.Nested {
 		return append(out, v.Raw()...)
 	}
 	switch v.Kind() {
