@@ -27,7 +27,7 @@ func ParsePairs(rawQuery string) ([]Pair, error) {
 		}
 		value, err := decode(rawValue)
 		if err != nil {
-			err.Expression = "http." + name
+			err.Expression = "http." + parameterName(name)
 			return nil, err
 		}
 		pairs = append(pairs, Pair{name, value})
