@@ -80,6 +80,9 @@ func TestServer_refusesBadInput(t *testing.T) {
 		{"If-None-Exist on PUT", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`, []string{`If-None-Exist: _id=1`}, 400, "not-supported"},
 		{"If-Match on POST", "POST", "/Patient", patient, []string{`If-Match: W/"1"`}, 400, "not-supported"},
 		{"stale If-Match on DELETE", "DELETE", "/Patient/1", "", []string{`If-Match: W/"1"`}, 412, "conflict"},
+		{"an extract would overwrite the whole", "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}}`, nil, 422, "business-rule"},
+		{"If-None-Exist on GET", "GET", "/Patient/1", "", []string{"If-None-Exist: _id=1"}, 400, "not-supported"},
+		{"If-Match on a search", "GET", "/Patient", "", []string{`If-Match: W/"1"`}, 400, "not-supported"},
 		{"DELETE of a malformed id", "DELETE", "/Patient/a_b", "", nil, 400, "value"},
 		// conditions
 		{"empty If-None-Exist", "POST", "/Patient", patient, []string{`If-None-Exist: _id=`}, 400, "required"},
@@ -175,6 +178,8 @@ func TestServer_refusesBadInput(t *testing.T) {
 		{"entry with a search that can't run", "POST", "", tx(good, `{"request":{"method":"GET","url":"Patient?birthdate=tomorrow"}}`), nil, 400, "value"},
 		{"entry with a stale ifMatch", "POST", "", tx(good, `{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1","ifMatch":"W/\"1\""}}`), nil, 412, "conflict"},
 		{"entry with a malformed ifMatch", "POST", "", tx(good, `{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1","ifMatch":"W/\""}}`), nil, 400, "value"},
+		{"entry with ifModifiedSince on a write", "POST", "", tx(good, `{"request":{"method":"DELETE","url":"Patient/1","ifModifiedSince":"2020-01-01T00:00:00Z"}}`), nil, 400, "not-supported"},
+		{"entry with a malformed ifModifiedSince", "POST", "", tx(good, `{"request":{"method":"GET","url":"Patient/1","ifModifiedSince":"2020"}}`), nil, 400, "value"},
 		{"entry whose ifNoneExist selects two", "POST", "", tx(good, `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"gender=male"}}`), nil, 412, "multiple-matches"},
 		{"ifNoneExist twice", "POST", "", tx(`{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"_id=x"}}`, `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"_id=x"}}`), nil, 400, "invalid"},
 		{"same resource twice", "POST", "", tx(`{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1"}}`, `{"request":{"method":"DELETE","url":"Patient/1"}}`), nil, 400, "invalid"},

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestServer_knowsItsBase: --base-url first, then what a trusted proxy says, then the Host header; nobody
@@ -55,6 +56,35 @@ func TestNew_namesEveryProblem(t *testing.T) {
 	for _, part := range []string{"DB", "Search", "BaseURL"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v lacks %s", err, part)
+		}
+	}
+}
+
+// TestServer_tellsWhatItAnswered is what the metrics are made of.
+func TestServer_tellsWhatItAnswered(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		code   string
+		status int
+	}
+	told := make(chan seen, 8) // as many as there are requests
+	h := newHarness(t, func(o *Options) {
+		o.Observe = func(code string, status int, took time.Duration) {
+			if took < 0 {
+				t.Error("time runs backwards")
+			}
+			told <- seen{code, status}
+		}
+	})
+	for _, want := range []seen{{"read", 404}, {"search-type", 200}, {"", 404}, {"batch", 400}} {
+		path := map[string]string{"read": "/Patient/1", "search-type": "/Patient", "": "/a/b/c/d/e", "batch": ""}[want.code]
+		method := "GET"
+		if want.code == "batch" {
+			method = "POST"
+		}
+		h.do(method, path, "")
+		if got := <-told; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 }

@@ -45,15 +45,25 @@ func (s *Server) batch(ctx context.Context, c *call, nodes []tape.Node) (answer,
 
 func (s *Server) batchEntry(ctx context.Context, c *call, i int, n tape.Node) entry {
 	p, err := s.part(c, i, n)
-	if err == nil {
-		var a answer
-		if a, err = p.route.run(s, ctx, p.call); err == nil {
-			return entryOf(p, a, c.base)
-		}
+	if err != nil {
+		return s.failedEntry(c, i, err)
 	}
+	return s.runPart(ctx, i, p)
+}
+
+// runPart carries out an entry by itself.
+func (s *Server) runPart(ctx context.Context, i int, p part) entry {
+	a, err := p.route.run(s, ctx, p.call)
+	if err != nil {
+		return s.failedEntry(p.call, i, err)
+	}
+	return entryOf(p, a, p.call.base)
+}
+
+func (s *Server) failedEntry(c *call, i int, err error) entry {
 	o, body := failure(atEntry(i, err), c.origin.RequestID)
 	if o.Status >= http.StatusInternalServerError {
-		s.Log.Error("batch entry failed", "request_id", c.origin.RequestID, "entry", i, "error", err)
+		s.Log.Error("entry failed", "request_id", c.origin.RequestID, "entry", i, "error", err)
 	}
 	return entry{response: &response{status: o.Status, outcome: body}}
 }

@@ -100,7 +100,8 @@ func (c conditions) unchanged(r *fhir.Resource) bool {
 func (c conditions) refuse(code interaction, known ...string) error {
 	set := map[string]bool{
 		"If-Match":      c.ifMatch != "",
-		"If-None-Match": len(c.ifNoneMatch) > 0, "If-None-Exist": c.hasNoneExist,
+		"If-None-Match": len(c.ifNoneMatch) > 0,
+		"If-None-Exist": c.hasNoneExist,
 	}
 	for _, name := range known {
 		delete(set, name)

@@ -77,8 +77,11 @@ func (s *Server) part(c *call, i int, n tape.Node) (part, error) {
 		v := request.Get(entryConditions[name])
 		return v.Text(), v.Exists()
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return p, err
+	case !p.call.cond.ifModifiedSince.IsZero() && p.route.code != read && p.route.code != vread:
+		return p, fhir.Errorf(fhir.NotSupported, entryRequest+".ifModifiedSince", "ifModifiedSince has no meaning for the interaction %s: leave it out", p.route.code)
 	}
 	if p.method == http.MethodPost || p.method == http.MethodPut {
 		p.call.in, err = s.partResource(n.Get("resource"))

@@ -109,7 +109,7 @@ func (s *Server) historyEntry(c *call, change store.Change) entry {
 
 func parseHistory(c *call) (historyQuery, error) {
 	q := historyQuery{count: defaultHistoryCount}
-	if err := c.cond.refuse(c.code); err != nil {
+	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return q, err
 	}
 	seen := map[string]bool{}

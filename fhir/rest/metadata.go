@@ -19,12 +19,9 @@ import (
 // basePlace stands for [base] in the CapabilityStatement that is kept; the rest is the same for every client.
 const basePlace = "urn:fhirhook:base"
 
-// capabilities is the CapabilityStatement, made once.
-type capabilities struct{ json []byte }
-
 // capabilities answers what is offered (R4 http.html#capabilities).
 func (s *Server) capabilities(_ context.Context, c *call) (answer, error) {
-	body := bytes.ReplaceAll(s.capable.json, []byte(basePlace), bytes.Trim(encode(c.base), `"`))
+	body := bytes.ReplaceAll(s.statement(), []byte(basePlace), bytes.Trim(encode(c.base), `"`))
 	sum := sha256.Sum256(body)
 	a := answer{status: http.StatusOK, etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`, body: body}
 	if slices.Contains(c.cond.ifNoneMatch, hex.EncodeToString(sum[:8])) {
@@ -33,7 +30,8 @@ func (s *Server) capabilities(_ context.Context, c *call) (answer, error) {
 	return a, nil
 }
 
-func newCapabilities(o Options, now time.Time) capabilities {
+// newStatement makes the CapabilityStatement.
+func newStatement(o Options, now time.Time) []byte {
 	software := models.CapabilityStatementSoftware{Name: "fhirhook"}
 	if o.Version != "" {
 		software.Version = &o.Version
@@ -47,7 +45,7 @@ func newCapabilities(o Options, now time.Time) capabilities {
 	for _, t := range fhir.Types() {
 		rest.Resource = append(rest.Resource, resourceCapability(t, o.Definitions))
 	}
-	return capabilities{encode(firstType{models.CapabilityStatement{
+	return encode(firstType{models.CapabilityStatement{
 		Status: models.PublicationStatusActive,
 		Date:   fhir.Instant(now),
 		Kind:   models.CapabilityStatementKindInstance,
@@ -58,7 +56,7 @@ func newCapabilities(o Options, now time.Time) capabilities {
 		FhirVersion: models.FHIRVersion4_0_1,
 		Format:      []string{FHIRJSON, "json"},
 		Rest:        []models.CapabilityStatementRest{rest},
-	}})}
+	}})
 }
 
 func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.CapabilityStatementRestResource {

@@ -27,6 +27,7 @@ type request struct {
 	began       time.Time
 	contentType string // of the answer; "" until it is negotiated
 	pretty      bool
+	code        interaction // "" until a route is found
 }
 
 const requestSlot = "fhirhook.request"
@@ -57,6 +58,7 @@ func newRequest(s *Server, c echo.Context) *request {
 // call reads everything but the body in the order in which a client can mend it: the URL, then what is
 // asked of the answer, then the conditions.
 func (q *request) call(s *Server, r route) (*call, error) {
+	q.code = r.code
 	in := q.c.Request()
 	query, err := criteria.ParsePairs(in.URL.RawQuery)
 	if err != nil {

@@ -141,6 +141,9 @@ func (s *Server) surround(next echo.HandlerFunc) echo.HandlerFunc {
 			s.fail(err, c)
 		}
 		r := c.Request()
+		if s.Observe != nil {
+			s.Observe(string(q.code), c.Response().Status, time.Since(q.began))
+		}
 		s.Log.Debug("request", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
 			"status", c.Response().Status, "bytes", c.Response().Size, "took", time.Since(q.began))
 		return nil

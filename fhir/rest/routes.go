@@ -96,6 +96,10 @@ func (s *Server) closeNames(e *echo.Echo) {
 			c.Response().Header().Set(echo.HeaderAllow, allow)
 			return echo.ErrMethodNotAllowed
 		}
+		e.Add(http.MethodOptions, Prefix+path, func(c echo.Context) error {
+			c.Response().Header().Set(echo.HeaderAllow, allow)
+			return c.NoContent(http.StatusNoContent)
+		})
 		for _, method := range methods {
 			if !slices.Contains(offered, method) {
 				e.Add(method, Prefix+path, refuse)

@@ -224,6 +224,9 @@ var rules = []rule{
 		if r.status != 204 || strings.Contains(r.header.Get("Allow"), "POST") {
 			h.t.Errorf("%d, Allow %q", r.status, r.header.Get("Allow"))
 		}
+		h.equal("OPTIONS, GET, HEAD", h.must(204, "OPTIONS", "/metadata", "").header.Get("Allow"))
+		h.equal("OPTIONS, GET, HEAD", h.must(405, "DELETE", "/metadata", "").header.Get("Allow"))
+		h.equal("OPTIONS, POST", h.must(204, "OPTIONS", "/Patient/_search", "").header.Get("Allow"))
 	}},
 	{"http.html#history", "newest first, with request and response, deletions without a resource", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)

@@ -11,7 +11,8 @@ import (
 // search answers a searchset (R4 http.html#search). What the parameters mean is the Searcher's; here is only
 // the form of the answer.
 func (s *Server) search(ctx context.Context, c *call) (answer, error) {
-	if err := c.cond.refuse(c.code); err != nil {
+	// A page has no tag, so If-None-Match holds for every page (RFC 9110 section 13.1.2).
+	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
 	page, err := s.Search.Search(ctx, search.Request{

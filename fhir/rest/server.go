@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -36,8 +37,11 @@ type Options struct {
 	MaxDepth   int   // JSON nesting; 0: tape.MaxDepth
 	MaxEntries int   // entries of a batch or transaction; 0: 10,000
 
-	Log     *slog.Logger // nil: slog.Default()
-	Version string       // of the software, for the CapabilityStatement
+	Log *slog.Logger // nil: slog.Default()
+	// Observe, if set, is told of each request that was answered: the interaction's code ("" if it never
+	// became one), the status and how long it took. It is called from many goroutines.
+	Observe func(interaction string, status int, took time.Duration)
+	Version string // of the software, for the CapabilityStatement
 }
 
 // Defaults of Options.
@@ -50,11 +54,11 @@ const (
 // Server is the endpoint. It is safe for concurrent use and holds no state but its options.
 type Server struct {
 	Options
-	echo    *echo.Echo
-	routes  []route
-	base    string // of Options.BaseURL; "" for none
-	started time.Time
-	capable capabilities
+	echo   *echo.Echo
+	routes []route
+	base   string // of Options.BaseURL; "" for none
+	// statement is the CapabilityStatement, made when it is first asked for.
+	statement func() []byte
 }
 
 // New checks the options and builds the endpoint. Its error names every problem.
@@ -88,8 +92,9 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Server{Options: o, routes: routes(), base: base, started: time.Now()}
-	s.capable = newCapabilities(o, s.started)
+	s := &Server{Options: o, routes: routes(), base: base}
+	now := time.Now()
+	s.statement = sync.OnceValue(func() []byte { return newStatement(o, now) })
 	s.echo = s.router()
 	return s, nil
 }

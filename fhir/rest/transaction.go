@@ -34,12 +34,10 @@ func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (a
 	}
 	b := bundle{kind: "transaction-response", entries: make([]entry, len(answers))}
 	for i, p := range plan.parts {
-		if p.searches() {
-			if answers[i], err = p.route.run(s, ctx, p.call); err != nil {
-				return answer{}, atEntry(i, err)
-			}
-		}
 		b.entries[i] = entryOf(p, answers[i], c.base)
+		if p.searches() {
+			b.entries[i] = s.runPart(ctx, i, p) // what is committed can't fail any more, so this fails alone
+		}
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
 }

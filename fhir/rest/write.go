@@ -44,6 +44,9 @@ func newWrite(c *call) (write, error) {
 		return w, fhir.Errorf(fhir.Invalid, "Resource.resourceType",
 			"the resource is a %s, and the URL is about a %s: send it to [base]/%s", c.in.Type, c.target.typ, c.in.Type)
 	}
+	if c.code == update && subsetted(c.in) {
+		return w, fhir.Errorf(fhir.BusinessRule, string(c.in.Type)+".meta.tag", "the resource is tagged SUBSETTED: it is an extract, and storing it would lose the rest; read it in full, change that, and take the tag out")
+	}
 	if c.code != create && c.target.id == "" {
 		if len(c.target.query) == 0 {
 			return w, fhir.Errorf(fhir.Required, "", "name the resource by its id, as in %s/123, or by a search, as in %s?identifier=x", c.target.typ, c.target.typ)
@@ -78,6 +81,16 @@ func checkUpdate(c *call) error {
 		return fhir.Errorf(fhir.NotSupported, "http.If-None-Match", "an update knows If-None-Match: * only, which lets it create and never replace")
 	}
 	return c.cond.refuse(update, "If-Match", "If-None-Match")
+}
+
+// subsetted tells the extracts that _summary and _elements answer (R4 search.html#summary).
+func subsetted(in fhir.Incoming) bool {
+	for tag := range in.Doc.Root().Path("meta", "tag").Elements() {
+		if tag.Get("code").Is("SUBSETTED") && tag.Get("system").Is("http://terminology.hl7.org/CodeSystem/v3-ObservationValue") {
+			return true
+		}
+	}
+	return false
 }
 
 func invalidID(c *call) error {
