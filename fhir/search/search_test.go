@@ -49,6 +49,9 @@ func TestSearch_pagesAreTheSortedMatchesAsOfTheFirst(t *testing.T) {
 			if page.TotalKnown != counted || counted && page.Total != len(want) {
 				t.Fatalf("page %d: total %d (%v), want %d", pages, page.Total, page.TotalKnown, len(want))
 			}
+			if pages > len(want) {
+				t.Fatalf("there is no end of pages: %v", got)
+			}
 			if len(page.Matches) > count || len(page.Matches) == 0 && pages > 0 {
 				t.Fatalf("page %d has %d matches of at most %d", pages, len(page.Matches), count)
 			}
