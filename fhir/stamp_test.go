@@ -3,6 +3,7 @@ package fhir_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -194,7 +195,7 @@ func others(t interface{ Fatalf(string, ...any) }, src []byte) []string {
 		}
 	}
 	walk("")
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		t.Fatalf("%s: %v", src, err)
 	}
 	return all

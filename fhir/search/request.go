@@ -40,10 +40,8 @@ const (
 	paramRevinclude    = "_revinclude"
 	paramContained     = "_contained"
 	paramContainedType = "_containedType"
-	paramType          = "_type"
 	paramFormat        = "_format"
 	paramPretty        = "_pretty"
-	paramQuery         = "_query"
 	paramPage          = "-page" // our own: where a page begins (R4 search.html#all: own names begin with -)
 )
 

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -115,8 +116,8 @@ var readers = map[string]func(*results, *criteria.Pair) error{
 // readCount caps the count: a server may return fewer, never more (R4 search.html#count).
 func (r *results) readCount(p *criteria.Pair) error {
 	n, err := strconv.ParseUint(p.Value, 10, 64)
-	switch e, _ := err.(*strconv.NumError); {
-	case e != nil && e.Err == strconv.ErrRange && p.Value[0] != '-':
+	switch {
+	case errors.Is(err, strconv.ErrRange): // a sign is no digit, so this one is only too large
 		n = maxCount
 	case err != nil:
 		return fhir.Errorf(fhir.Value, "http."+paramCount, "%q is not a number of results: write a whole number from 0", clip(p.Value))

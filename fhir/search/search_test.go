@@ -340,7 +340,7 @@ func sortAll(t *testing.T) {
 		`{"resourceType":"Patient","id":"d","birthDate":"1979-12-31","generalPractitioner":[{"reference":"Practitioner/9"}]}`,
 	} {
 		w.put(t, s)
-		time.Sleep(time.Millisecond) // of the bubble's clock
+		<-time.After(time.Millisecond) // by the bubble's clock
 	}
 	for sort, want := range map[string]string{
 		"family":                                 "a c b d", // alpha beta émile

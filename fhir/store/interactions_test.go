@@ -113,7 +113,9 @@ func TestWrites_refuseAResourceOfAnotherType(t *testing.T) {
 	observation := fhir.Key{Tenant: ada.Tenant, Type: "Observation", ID: "ada"}
 	for _, write := range []func(store.Writer) (store.Saved, error){
 		func(w store.Writer) (store.Saved, error) { return store.Create(w, observation, patient(t, "x"), nil) },
-		func(w store.Writer) (store.Saved, error) { return store.Update(w, observation, patient(t, "x"), "", nil) },
+		func(w store.Writer) (store.Saved, error) {
+			return store.Update(w, observation, patient(t, "x"), "", nil)
+		},
 	} {
 		if got := update(t, db, write); got != "invalid" {
 			t.Errorf("got %s", got)
@@ -310,7 +312,7 @@ func prepare(t *testing.T, db store.DB, steps string) {
 func update(t *testing.T, db store.DB, fn func(store.Writer) (store.Saved, error)) string {
 	t.Helper()
 	var saved store.Saved
-	_, err := db.Update(context.Background(), store.Origin{}, func(w store.Writer) (err error) {
+	_, err := db.Update(t.Context(), store.Origin{}, func(w store.Writer) (err error) {
 		saved, err = fn(w)
 		return err
 	})
@@ -341,7 +343,7 @@ func update(t *testing.T, db store.DB, fn func(store.Writer) (store.Saved, error
 
 func last(t *testing.T, db store.DB) (seq store.Seq) {
 	t.Helper()
-	if err := db.View(context.Background(), func(r store.Reader) error { seq = r.Last(); return nil }); err != nil {
+	if err := db.View(t.Context(), func(r store.Reader) error { seq = r.Last(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return seq
@@ -349,7 +351,7 @@ func last(t *testing.T, db store.DB) (seq store.Seq) {
 
 func current(t *testing.T, db store.DB, key fhir.Key) (res *fhir.Resource) {
 	t.Helper()
-	err := db.View(context.Background(), func(r store.Reader) (err error) {
+	err := db.View(t.Context(), func(r store.Reader) (err error) {
 		res, err = r.Read(key, r.Last())
 		return err
 	})

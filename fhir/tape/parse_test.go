@@ -3,6 +3,7 @@ package tape_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -83,7 +84,10 @@ func TestParse_refusesWhatCannotBeStoredFaithfully(t *testing.T) {
 			if doc != nil || err == nil {
 				t.Fatalf("it was accepted")
 			}
-			e := err.(*tape.SyntaxError)
+			e, ok := errors.AsType[*tape.SyntaxError](err)
+			if !ok {
+				t.Fatalf("%T is not a *SyntaxError", err)
+			}
 			if e.Line != tt.line || e.Column != tt.column || !strings.Contains(e.Reason, tt.reason) {
 				t.Errorf("got %v, want line %d, column %d: …%s…", e, tt.line, tt.column, tt.reason)
 			}
@@ -129,7 +133,7 @@ func checkAgainstEncodingJSON(t interface{ Fatalf(string, ...any) }, src []byte)
 	case (err == nil) != (want == nil):
 		t.Fatalf("%q: tape says %v, the oracle says %v", src, err, want)
 	case err != nil:
-		e := err.(*tape.SyntaxError)
+		e, _ := errors.AsType[*tape.SyntaxError](err)
 		if e.Offset < 0 || e.Offset > len(src) || e.Reason == "" ||
 			e.Line != 1+bytes.Count(src[:e.Offset], []byte("\n")) || e.Column != e.Offset-bytes.LastIndexByte(src[:e.Offset], '\n') {
 			t.Fatalf("%q: the error's place is wrong: %+v", src, e)
@@ -170,7 +174,7 @@ func acceptable(src []byte, depth int) error {
 	name := false
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		switch token {
