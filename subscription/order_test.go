@@ -164,11 +164,11 @@ func TestDeliverer_othersPassABlockedResource(t *testing.T) {
 		if n := r.record("s").Owed; n != blocked {
 			t.Errorf("%d owed, want the others sent past the %d that wait", n, blocked)
 		}
-		for _, l := range r.d.lanes {
+		r.inMemory(func(l *lane) {
 			if s := l.source.(*sequence); s.known > mostKnown || len(s.tracks) != 1 {
 				t.Errorf("the lane knows %d numbers of %d resources", s.known, len(s.tracks))
 			}
-		}
+		})
 		pass(time.Hour)
 		r.halt()
 		if n := r.record("s").Owed; n != 0 {

@@ -393,3 +393,15 @@ func (r *rig) versions(id string) uint64 {
 	})
 	return n
 }
+
+// inMemory looks at the lanes in memory, and counts them.
+func (r *rig) inMemory(look func(*lane)) int {
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	for _, l := range r.d.lanes {
+		if look != nil {
+			look(l)
+		}
+	}
+	return len(r.d.lanes)
+}
