@@ -118,6 +118,9 @@ func create(dir string, opts Options) (string, error) {
 		if err := os.Rename(path+".new", path); err != nil {
 			return "", fmt.Errorf("make a store: %w", err)
 		}
+		if opts.noSync {
+			continue
+		}
 		if err := syncFolder(dir); err != nil {
 			return "", fmt.Errorf("make a store: %w", err)
 		}

@@ -75,7 +75,7 @@ func filled(t *testing.T) (dir string) {
 // setMeta changes what a file says of itself.
 func setMeta(t *testing.T, path string, key []byte, value string) {
 	t.Helper()
-	db, err := bbolt.Open(path, 0o600, nil)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestOpen_refusesWhatItCantUseAndLeavesItAlone(t *testing.T) {
 		}, "it is empty"},
 		{"another program's file", func(t *testing.T, dir string) {
 			remove(t, dir, queue)
-			db, err := bbolt.Open(filepath.Join(dir, queue), 0o600, nil)
+			db, err := bbolt.Open(filepath.Join(dir, queue), 0o600, &bbolt.Options{NoSync: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ type model struct {
 	now   func() time.Time
 	queue modelQueue
 
-	writing sync.Mutex // held by one Update at a time; taken before mu
+	writing sync.Mutex // held by one Update at a time; taken before queue.writing and mu
 
 	mu      sync.Mutex // guards what follows
 	log     []store.Change
@@ -179,6 +179,10 @@ func (m *model) Check(ctx context.Context, progress func(done, total uint64)) er
 }
 
 func (m *model) Close() error {
+	m.writing.Lock() // waits for transactions under way
+	defer m.writing.Unlock()
+	m.queue.writing.Lock()
+	defer m.queue.writing.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.closed {
