@@ -89,9 +89,9 @@ func TestSameContent_isEqualityOfAllOtherTokens(t *testing.T) {
 		a := basic(t)
 		b := basic(t)
 		if rapid.Bool().Draw(t, "related") {
-			b = strings.Replace(a, rapid.SampledFrom([]string{"1.0", `"tag"`, `"meta"`, `"y"`, `"3"`, "code"}).Draw(t, "old"), rapid.SampledFrom([]string{"1.00", `"taG"`, `"z"`, `"meta"`}).Draw(t, "new"), 1)
-			if doc, err := tape.Parse([]byte(b), 0); err != nil || doc.Root().Get("meta").Exists() && doc.Root().Get("meta").Kind() != tape.Object {
-				t.Skip()
+			changed := strings.Replace(a, rapid.SampledFrom([]string{"1.0", `"tag"`, `"meta"`, `"y"`, `"3"`, "code"}).Draw(t, "old"), rapid.SampledFrom([]string{"1.00", `"taG"`, `"z"`, `"meta"`}).Draw(t, "new"), 1)
+			if _, err := fhir.Read([]byte(changed), 0); err == nil { // else the change broke what must be whole
+				b = changed
 			}
 		}
 		want := slices.Equal(others(t, []byte(a)), others(t, []byte(b)))
