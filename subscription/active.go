@@ -27,6 +27,7 @@ type active struct {
 	env     env
 	tenants map[string]*tenant
 	ends    map[store.Lane]time.Time // of those that are live or broken and have an end to come
+	next    time.Time                // the first of ends; zero: none
 }
 
 // env is what matching depends on beside the resource.
@@ -136,7 +137,7 @@ func (a *active) apply(t turn) {
 	if t.from == live {
 		of.set.Remove(id)
 	}
-	delete(a.ends, t.lane)
+	a.setEnd(t)
 	if t.entry == nil {
 		delete(of.subs, id)
 		return
@@ -145,10 +146,31 @@ func (a *active) apply(t turn) {
 	if t.to == live {
 		of.set.Add(id, t.sub.Query)
 	}
-	if end := t.entry.terms.end; !end.IsZero() && (t.to == live || t.to == broken) {
-		a.ends[t.lane] = end
+}
+
+func (a *active) setEnd(t turn) {
+	before, had := a.ends[t.lane]
+	delete(a.ends, t.lane)
+	if t.entry != nil && !t.entry.terms.end.IsZero() && (t.to == live || t.to == broken) {
+		a.ends[t.lane] = t.entry.terms.end
+	} else if !had {
+		return
+	}
+	switch end, has := a.ends[t.lane]; {
+	case has && (a.next.IsZero() || end.Before(a.next)):
+		a.next = end
+	case had && before.Equal(a.next):
+		a.next = time.Time{}
+		for _, end := range a.ends {
+			if a.next.IsZero() || end.Before(a.next) {
+				a.next = end
+			}
+		}
 	}
 }
+
+// ended tells whether the end of a Subscription has come.
+func (a *active) ended(now time.Time) bool { return !a.next.IsZero() && !now.Before(a.next) }
 
 func (a *active) entry(lane store.Lane) *entry {
 	if of := a.tenants[lane.Tenant]; of != nil {
@@ -161,7 +183,7 @@ func (a *active) entry(lane store.Lane) *entry {
 // criteria are held against: the one that the change wrote or, of a delete, the one that it ended.
 func (a *active) owing(c store.Change, judged *fhir.Resource) []string {
 	of := a.tenants[c.Resource.Key.Tenant]
-	if of == nil || c.Origin.Server {
+	if of == nil || of.set.Len() == 0 || c.Origin.Server {
 		return nil
 	}
 	ids := of.set.Match(judged, a.env.at(c.Resource.Updated))
@@ -192,15 +214,4 @@ func (a *active) from(tenant string, rank uint64, ids []string) []string {
 	}
 	at, _ := slices.BinarySearch(ids, all[rank])
 	return ids[at:]
-}
-
-// nextEnd is when the next Subscription ends; zero if none does.
-func (a *active) nextEnd() time.Time {
-	var next time.Time
-	for _, end := range a.ends {
-		if next.IsZero() || end.Before(next) {
-			next = end
-		}
-	}
-	return next
 }

@@ -64,7 +64,7 @@ func (m *Matcher) afterCancelling(ctx context.Context, b *batch, lane store.Lane
 			return err == nil, err
 		}
 		err = m.db.Queue().Update(ctx, m.lease, func(w store.QueueWriter) error {
-			return cancelSome(w, m.db.Epoch(), lane, time.Now())
+			return cancelSome(w, m.db.Epoch(), lane, m.bounds.verdicts, time.Now())
 		})
 		if err != nil {
 			return false, fmt.Errorf("cancel what Subscription/%s owed: %w", lane.Subscription, err)
@@ -72,8 +72,8 @@ func (m *Matcher) afterCancelling(ctx context.Context, b *batch, lane store.Lane
 	}
 }
 
-// cancelSome cancels what a lane owes, up to a bound, and takes the lane's flag away when nothing is left.
-func cancelSome(w store.QueueWriter, epoch string, lane store.Lane, now time.Time) error {
+// cancelSome cancels what a lane owes, at most so many, and takes the lane's flag away when nothing is left.
+func cancelSome(w store.QueueWriter, epoch string, lane store.Lane, most int, now time.Time) error {
 	record, err := w.Lane(lane)
 	if err != nil {
 		return err
@@ -83,22 +83,15 @@ func cancelSome(w store.QueueWriter, epoch string, lane store.Lane, now time.Tim
 		if err != nil {
 			return err
 		}
-		if some = append(some, n); len(some) == stepVerdicts {
+		if some = append(some, n); len(some) == most {
 			break
 		}
 	}
-	for _, n := range some {
-		if err := w.Settle(lane, n.Number); err != nil {
-			return err
-		}
-		if err := w.Record(store.Attempt{
-			Lane: lane, Number: n.Number, ID: ID(epoch, n), Focus: n.Focus, Version: n.Version,
-			Interaction: n.Interaction, Time: now, Class: "cancelled", State: store.Cancelled,
-		}); err != nil {
-			return err
-		}
+	as := store.Attempt{Time: now, State: store.Cancelled, Reply: "the Subscription had ended or was deleted"}
+	if err := finish(w, some, as, func(n store.Notification) string { return ID(epoch, n) }); err != nil {
+		return err
 	}
-	if len(some) == stepVerdicts {
+	if len(some) == most {
 		return nil
 	}
 	record.Cancelling = false

@@ -15,14 +15,18 @@ import (
 // MatcherName is the name of the Matcher's cursor and of its lease.
 const MatcherName = "matcher"
 
-// Bounds of one step, so that memory stays the same whatever the log and the fan-out are.
-const (
-	stepRows     = 256
-	stepBytes    = 4 << 20 // of JSON; a single bigger row goes alone
-	stepVerdicts = 4096
-	quietRows    = 4096        // rows that owed nothing, before the cursor is stored all the same
-	quietTime    = time.Second // the same for time at rest
-)
+// bounds of one step, so that memory stays the same whatever the log and the fan-out are.
+type bounds struct {
+	rows     int
+	bytes    int // of JSON; a single bigger row goes alone
+	verdicts int
+	quiet    store.Seq // rows that owed nothing, before the cursor is stored all the same
+}
+
+var usual = bounds{rows: 256, bytes: 4 << 20, verdicts: 4096, quiet: 4096}
+
+// quietTime is how long the Matcher rests before it stores the place of rows that owed nothing.
+const quietTime = time.Second
 
 // Notifier is told of lanes where something changed: there is more to send, or the Subscription changed. It
 // must not block. A call may be lost in a crash; what is owed is in the queue.
@@ -45,6 +49,7 @@ type MatcherOptions struct {
 type Matcher struct {
 	db     store.DB
 	o      MatcherOptions
+	bounds bounds
 	place  atomic.Uint64
 	broken atomic.Int64
 
@@ -67,7 +72,7 @@ func NewMatcher(db store.DB, o MatcherOptions) *Matcher {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Matcher{db: db, o: o}
+	return &Matcher{db: db, o: o, bounds: usual}
 }
 
 // Place is how far the Matcher has come: every row up to it is decided.
@@ -93,6 +98,11 @@ func (m *Matcher) run(ctx context.Context) error {
 		moved, err := m.step(ctx)
 		if err != nil {
 			return fmt.Errorf("match the changes behind %d: %w", m.cursor.Seq, err)
+		}
+		if now := time.Now(); m.set.ended(now) {
+			if err := m.expire(ctx, now); err != nil {
+				return err
+			}
 		}
 		if moved {
 			continue
@@ -140,7 +150,7 @@ func (m *Matcher) decide(b *batch, row row) (more bool) {
 		ids = m.set.from(row.Resource.Key.Tenant, b.to.Step, m.set.owing(row.Change, row.judged))
 	}
 	m.pending = pending{}
-	if room := stepVerdicts - len(b.owed); len(ids) > room {
+	if room := m.bounds.verdicts - len(b.owed); len(ids) > room {
 		b.owe(row.Change, ids[:room])
 		b.to.Step = m.set.rank(row.Resource.Key.Tenant, ids[room])
 		m.pending = pending{row.Seq, ids[room:]}
@@ -153,7 +163,7 @@ func (m *Matcher) decide(b *batch, row row) (more bool) {
 
 // commit stores what a batch decided, or only remembers the place where nothing was.
 func (m *Matcher) commit(ctx context.Context, b *batch) error {
-	if b.empty() && b.to.Seq-m.durable.Seq < quietRows {
+	if b.empty() && b.to.Seq-m.durable.Seq < m.bounds.quiet {
 		m.moved(b.to)
 		return nil
 	}
@@ -186,13 +196,13 @@ func (m *Matcher) notify(lane store.Lane) {
 	}
 }
 
-// rest waits for the next row. Meanwhile it stores the cursor, and switches off Subscriptions whose end comes.
+// rest waits for the next row, for the end of a Subscription, or for the time to store the cursor.
 func (m *Matcher) rest(ctx context.Context) error {
 	var deadline time.Time
 	if m.cursor != m.durable {
 		deadline = time.Now().Add(quietTime)
 	}
-	if end := m.set.nextEnd(); !end.IsZero() && (deadline.IsZero() || end.Before(deadline)) {
+	if end := m.set.next; !end.IsZero() && (deadline.IsZero() || end.Before(deadline)) {
 		deadline = end
 	}
 	wait, cancel := ctx, context.CancelFunc(func() {})
@@ -215,7 +225,7 @@ func (m *Matcher) rest(ctx context.Context) error {
 		}
 		m.durable = m.cursor
 	}
-	return m.expire(ctx, time.Now())
+	return nil
 }
 
 // row is a change with the version that criteria are held against.
@@ -241,7 +251,7 @@ func (m *Matcher) read(ctx context.Context, after store.Seq) ([]row, error) {
 				}
 			}
 			rows = append(rows, next)
-			if size += len(next.judged.JSON); len(rows) == stepRows || size >= stepBytes {
+			if size += len(next.judged.JSON); len(rows) == m.bounds.rows || size >= m.bounds.bytes {
 				break
 			}
 		}
