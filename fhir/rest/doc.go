@@ -1,12 +1,12 @@
 // Package rest is the FHIR R4 endpoint over HTTP. It is the only package of the server that knows Echo.
 //
-// An interaction is a call, whether it came as a request of its own or as an entry of a Bundle, and its
-// outcome is an answer or an error; request.go and batch.go turn the outer forms into calls, answer.go and
+// An interaction is a call, whether it came as a request of its own or as an entry of a Bundle, and what comes
+// of it is an answer or an error; request.go and entries.go turn the outer forms into calls, respond.go and
 // bundle.go turn answers back. So a batch entry can't behave differently from the same request alone.
 //
-// Three tables carry what must agree with itself: routes.go (which interactions exist; the CapabilityStatement
-// and the Allow header come from it), outcome.go (which status and issue code an error gets; docs/status-codes.md
-// comes from it), and uris.go (which elements a transaction may rewrite).
+// Two tables carry what must agree with itself: routes.go (which interactions exist; the CapabilityStatement
+// and the Allow header come from it) and outcome.go (which status and issue code an error gets;
+// docs/status-codes.md comes from it). Which elements a transaction may rewrite is read from package schema.
 //
 // Nothing is stored here. Bytes that go in and out are the resource's own: bodies are joined from the stored
 // JSON, never decoded and encoded again.
