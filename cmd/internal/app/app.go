@@ -63,9 +63,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.db, err = bolt.Open(o.Data, bolt.Options{}); err != nil {
+	db, err := bolt.Open(o.Data, bolt.Options{})
+	if err != nil {
 		return nil, err
 	}
+	s.db = db
 	var listen net.ListenConfig
 	if s.listener, err = listen.Listen(ctx, "tcp", o.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
