@@ -232,7 +232,11 @@ func (d *Deliverer) fail(err error) {
 	}
 }
 
-// Wake says that a lane owes more. The matcher calls it after its commit. It never blocks.
+// Notify says that a lane owes more or that its Subscription changed: it was edited, re-armed, switched off
+// or deleted. The Matcher calls it after its commit. It never blocks.
+func (d *Deliverer) Notify(id store.Lane) { d.Wake(id) }
+
+// Wake says that there may be something to do on a lane. It never blocks.
 func (d *Deliverer) Wake(id store.Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -241,8 +245,8 @@ func (d *Deliverer) Wake(id store.Lane) {
 	d.schedule(l)
 }
 
-// Refresh says that a Subscription changed: it was edited, re-armed, switched off or deleted, or its lane's
-// record was changed by another. It never blocks.
+// Refresh says that another has changed what a lane already owed, as an operation does that cancels or sends
+// again: what was read ahead is read anew. It never blocks.
 func (d *Deliverer) Refresh(id store.Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -524,8 +524,9 @@ func TestDeliverer_revivalLosesNothing(t *testing.T) {
 		r.d = nil
 		<-time.After(time.Millisecond)
 		r.subscribe("s", "https://a.example/hook", Active)
-		id := func(n store.Notification) string { return fmt.Sprint(n.Number) }
-		r.updateQueue(func(w store.QueueWriter) error { return CancelOwed(w, laneOf("s"), id, time.Now()) })
+		r.updateQueue(func(w store.QueueWriter) error {
+			return cancelSome(w, r.db.Epoch(), laneOf("s"), 1000, time.Now())
+		})
 		r.owe("s", "new")
 		r.start()
 		synctest.Wait()

@@ -46,6 +46,7 @@ type lane struct {
 	swept    uint64      // of the walk that looks for expired ones
 	sweptAt  time.Time   // the probe time for which it was done
 	until    time.Time   // nothing is begun before, after an error here
+	broken   bool        // that error is the Subscription's: another version may end it
 }
 
 // goneNotice remembers where a 410 came from: a client may have moved the endpoint since.
@@ -125,6 +126,9 @@ func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
 		return rest{}
 	}
 	now := time.Now()
+	if c.woken && l.broken {
+		l.until = time.Time{}
+	}
 	if l.until.After(now) {
 		l.loaded = l.loaded && !c.reload
 		return rest{wake: l.until}
@@ -135,7 +139,7 @@ func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
 		return rest{again: true}
 	case err != nil:
 		l.until = now.Add(localRetry)
-		if _, broken := errors.AsType[*brokenError](err); broken {
+		if _, l.broken = errors.AsType[*brokenError](err); l.broken {
 			l.until = now.Add(brokenRetry)
 		}
 		d.o.Log.LogAttrs(local, slog.LevelError, "lane.failed", laneAttrs(l.id), slog.Any("error", err), slog.Time("next", l.until))

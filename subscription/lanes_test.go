@@ -3,8 +3,8 @@ package subscription
 // The deliverer tests of many lanes.
 
 import (
-	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,25 +13,27 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// many makes lanes with one notification each that waits until a time, or is untried.
+// many makes lanes, some with one notification each that waits until a time, or is untried.
 func (r *rig) many(count int, next time.Time, owing func(i int) bool) {
-	for i := range count {
-		id := fmt.Sprintf("s%06d", i)
-		if i == 0 {
-			r.subscribe(id, "https://a.example/hook", Active)
-		}
-		r.updateQueue(func(w store.QueueWriter) error {
-			rec := store.LaneRecord{Lane: laneOf(id), Next: 2, Head: 1}
-			if !owing(i) {
-				return w.PutLane(rec)
-			}
+	r.subscribe("s000000", "https://a.example/hook", Active)
+	r.updateQueue(func(w store.QueueWriter) error {
+		for i := range count {
+			rec := store.LaneRecord{Lane: laneOf(fmt.Sprintf("s%06d", i)), Next: 2, Head: 1}
 			n := store.Notification{
 				Lane: rec.Lane, Number: 1, Version: 1, Interaction: fhir.Delete, Next: next,
 				Focus: fhir.Key{Tenant: fhir.DefaultTenant, Type: "Observation", ID: "o"},
 			}
-			return errors.Join(w.Owe(n), w.PutLane(rec))
-		})
-	}
+			if err := w.PutLane(rec); err != nil {
+				return err
+			}
+			if owing(i) {
+				if err := w.Owe(n); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func TestDeliverer_startTakesUpEveryLaneThatOwes(t *testing.T) {
@@ -128,5 +130,38 @@ func TestDeliverer_eachAttemptUsesTheSubscriptionOfItsTime(t *testing.T) {
 		if len(all) != 2 || all[1].m.Target.Endpoint != "https://new.example/hook" || all[1].m.Attempt != 2 || all[1].m.ID != all[0].m.ID {
 			t.Errorf("sent %+v", all)
 		}
+	})
+}
+
+func TestDeliverer_lanesThatWaitAreSmall(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		const lanes = 10_000
+		r.bulk()
+		r.many(lanes, time.Now().Add(time.Hour), func(int) bool { return true })
+		for i := range lanes {
+			r.subscribe(fmt.Sprintf("s%06d", i), "https://a.example/hook", Active)
+			r.standing(fmt.Sprintf("s%06d", i)) // parsed, which the model's resources keep
+		}
+		heap := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapInuse + m.StackInuse
+		}
+		before := heap()
+		r.start()
+		synctest.Wait()
+		if n := r.inMemory(nil); n != lanes {
+			t.Errorf("%d lanes in memory, want %d that wait", n, lanes)
+		}
+		if grown := int64(heap()) - int64(before); grown > lanes*2<<10 {
+			t.Errorf("%d lanes that wait for a retry cost %d bytes each, want at most 2 KiB", lanes, grown/lanes)
+		} else {
+			t.Logf("%d bytes a lane", grown/lanes)
+		}
+		if n := runtime.NumGoroutine(); n > 100 {
+			t.Errorf("%d goroutines for lanes that wait", n)
+		}
+		r.halt()
 	})
 }

@@ -248,7 +248,7 @@ func (r *rig) subscribe(id, endpoint string, status Status) {
 	r.t.Helper()
 	r.put(subKey(id), map[string]any{"status": string(status), "channel": map[string]any{"endpoint": endpoint}})
 	if r.d != nil {
-		r.d.Refresh(laneOf(id))
+		r.d.Notify(laneOf(id))
 	}
 }
 
@@ -260,7 +260,7 @@ func (r *rig) unsubscribe(id string) {
 		rec.Cancelling = true
 		return errors.Join(err, w.PutLane(rec))
 	})
-	r.d.Refresh(laneOf(id))
+	r.d.Notify(laneOf(id))
 }
 
 func (r *rig) updateQueue(fn func(store.QueueWriter) error) {
@@ -296,7 +296,7 @@ func (r *rig) owe(id string, focus ...string) {
 		return w.PutLane(rec)
 	})
 	if r.d != nil {
-		r.d.Wake(laneOf(id))
+		r.d.Notify(laneOf(id))
 	}
 }
 

@@ -64,43 +64,13 @@ func finish(w store.QueueWriter, rows []store.Notification, as store.Attempt, id
 	return nil
 }
 
-// CancelOwed cancels all that a lane owes and takes its Cancelling back, in one transaction. The matcher
-// calls it before it owes to the lane of a Subscription that was deleted and has come back, if the
-// Deliverer has not come that far: Cancelling stands for everything that is owed.
-func CancelOwed(w store.QueueWriter, lane store.Lane, id func(store.Notification) string, now time.Time) error {
-	for {
-		var rows []store.Notification
-		for n, err := range w.Owed(lane, 1) {
-			if err != nil {
-				return err
-			}
-			if rows = append(rows, n); len(rows) == pageRows {
-				break
-			}
-		}
-		if len(rows) == 0 {
-			break
-		}
-		as := store.Attempt{Time: now, State: store.Cancelled, Reply: whyDeleted}
-		if err := finish(w, rows, as, id); err != nil {
-			return err
-		}
-	}
-	rec, err := w.Lane(lane)
-	if err != nil {
-		return err
-	}
-	rec.Cancelling = false
-	return w.PutLane(rec)
-}
-
 const whyDeleted = "the Subscription was deleted"
 
 // cancelStep cancels a piece of what is owed, after the end of a Subscription or its deletion. Attempts
 // under way may finish.
 //
-// What the record counted up to Next when the Subscription was found gone stems from before. A matcher that
-// owes to the lane of a revived Subscription must have taken Cancelling back before (CancelOwed).
+// What the record counted up to Next when the Subscription was found gone stems from before. The Matcher
+// owes to the lane of a revived Subscription only once it has taken Cancelling back (afterCancelling).
 func (d *Deliverer) cancelStep(ctx context.Context, l *lane, sub *Subscription, now time.Time) (rest, error) {
 	why := whyDeleted
 	if sub != nil && sub.Ended(now) {
