@@ -262,6 +262,36 @@ var queueTests = []promise{
 			t.Error(cmp.Diff(want, got.Owed), cmp.Diff(want, got.Waiting))
 		}
 	}},
+	{"aWalkShowsWhatItsTransactionWroteBefore", func(t *testing.T, f *fixture) {
+		a := lane("a")
+		f.update(t, oweAll(owe(a, 2, 20)))
+		var seen []uint64
+		f.update(t, func(w store.QueueWriter) error {
+			seen = nil
+			if err := oweAll(owe(a, 1, 10), owe(a, 4, 40), owe(a, 3, 30))(w); err != nil {
+				return err
+			}
+			for n, err := range w.Owed(a, 0) {
+				if err != nil {
+					return err
+				}
+				seen = append(seen, n.Number)
+				for number := range uint64(6) { // what the walk has yet to show goes, and more comes
+					if err := w.Settle(a, number); err != nil {
+						return err
+					}
+				}
+				if err := w.Owe(owe(a, 10+n.Number, 0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if diff := cmp.Diff([]uint64{1, 2, 3, 4}, seen); diff != "" {
+			t.Error(diff)
+		}
+		f.update(t, oweAll(owe(a, 15, 0))) // the lane's next number is behind all
+	}},
 	{"failureWritesNothing", func(t *testing.T, f *fixture) {
 		f.put(t, "a", "b") // the cursor that fillQueue sets must not be ahead of the log
 		f.fillQueue(t)
