@@ -58,7 +58,7 @@ func TestToken_notIsTheComplement(t *testing.T) {
 		kind := rapid.SampledFrom(typePool).Draw(t, "type")
 		json, p := drawResource(t, kind), drawParam(t, kind)
 		if p.Kind != Token {
-			t.Skip("not a token")
+			return // not a token
 		}
 		v := drawValue(t, p) + "," + drawValue(t, p)
 		if finds(t, json, kind, Pair{p.Code + ":not", v}) == finds(t, json, kind, Pair{p.Code, v}) {
@@ -72,7 +72,7 @@ func TestMissing_trueXorFalse(t *testing.T) {
 		kind := rapid.SampledFrom(typePool).Draw(t, "type")
 		json, p := drawResource(t, kind), drawParam(t, kind)
 		if p.Kind == Composite {
-			t.Skip("composites have no :missing")
+			return // composites have no :missing
 		}
 		missing := finds(t, json, kind, Pair{p.Code + ":missing", "true"})
 		if missing == finds(t, json, kind, Pair{p.Code + ":missing", "false"}) {
@@ -177,7 +177,7 @@ func TestDate_agreesWithNaiveModel(t *testing.T) {
 			stop, low, next := drawDate(t)
 			json = periodJSON(target, stop)
 			if tn = next; !tl.Before(next) {
-				t.Skip("the period ends before it begins")
+				return // the period ends before it begins
 			}
 			_ = low
 		}
