@@ -112,14 +112,14 @@ func NewDeliverer(o DelivererOptions) *Deliverer {
 // made it stop early, or which results were not stored; what they belong to is sent again, as it would be
 // after a crash.
 func (d *Deliverer) Run(ctx context.Context) error {
-	lease, err := d.o.DB.Lease(ctx, leaseName)
+	// Local work goes on while draining, and the lease with it; requests can be ended apart from it.
+	local, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	lease, err := d.o.DB.Lease(local, leaseName)
 	if err != nil {
 		return fmt.Errorf("lease the lanes: %w", err)
 	}
 	d.lease = lease
-	// Local work goes on while draining; requests can be ended apart from it.
-	local, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
 	remote, cut := context.WithCancelCause(local)
 	defer cut(ErrStopping)
 

@@ -135,7 +135,7 @@ func TestDeliverer_eachAttemptUsesTheSubscriptionOfItsTime(t *testing.T) {
 
 func TestDeliverer_lanesThatWaitAreSmall(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
-		const lanes = 10_000
+		const lanes = 2_000
 		r.bulk()
 		r.many(lanes, time.Now().Add(time.Hour), func(int) bool { return true })
 		for i := range lanes {
