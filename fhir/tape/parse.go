@@ -10,6 +10,13 @@ import (
 // MaxDepth is the nesting that Parse allows where its caller names none.
 const MaxDepth = 128
 
+// A token takes more memory than the smallest value that can be written, and a document of nothing but those
+// would cost ten times its size. Resources are far from it: a value has some 25 bytes.
+const (
+	tokensAllowed = 1 << 20
+	tokenBytes    = 8
+)
+
 // SyntaxError says what is wrong with a document and where.
 type SyntaxError struct {
 	Offset int    // in the bytes given to Parse
@@ -135,6 +142,9 @@ func (p *parser) peek() byte {
 func (p *parser) value() error {
 	if p.pos >= len(p.src) {
 		return p.fail("the document ends where a value should be")
+	}
+	if len(p.tokens) > tokensAllowed+len(p.src)/tokenBytes {
+		return p.fail("the document holds too many values for its size")
 	}
 	switch c := p.src[p.pos]; {
 	case c == '"':

@@ -415,3 +415,16 @@ func TestDoc_appendingToItsBytesLeavesItAlone(t *testing.T) {
 		t.Errorf("got %s, %s and %s", one, two, doc.Bytes())
 	}
 }
+
+// TestParse_boundsTheNumberOfValues refuses a document of nothing but tiny values before its tokens take many
+// times its own memory.
+func TestParse_boundsTheNumberOfValues(t *testing.T) {
+	t.Parallel()
+	zeros := func(n int) []byte { return []byte("[" + strings.Repeat("0,", n) + "0]") }
+	if _, err := tape.Parse(zeros(2<<20), 0); err == nil {
+		t.Error("two million one-digit numbers in 4 MB were accepted")
+	}
+	if _, err := tape.Parse(zeros(1<<19), 0); err != nil {
+		t.Errorf("half a million numbers: %v", err)
+	}
+}
