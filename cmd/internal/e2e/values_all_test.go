@@ -15,6 +15,39 @@ var escape = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `|`, `\|`, `$`, `\$`)
 // ownValues writes what a resource has for a parameter as search values that must find it. It is written
 // from the specification and shares nothing with the matcher but the extraction.
 func ownValues(param *criteria.Param, root tape.Node) []string {
+	if param.Kind == criteria.Composite {
+		return compositeValues(param, root)
+	}
+	var values []string
+	for leaf := range param.Leaves(root) {
+		values = append(values, leafValues(param.Kind, leaf)...)
+	}
+	return values
+}
+
+// compositeValues joins the first value of each component of a focus.
+func compositeValues(param *criteria.Param, root tape.Node) []string {
+	var values []string
+	for focus := range param.Foci(root) {
+		var parts []string
+		for i := range param.Components {
+			component := &param.Components[i]
+			for leaf := range component.Leaves(focus.Node, root) {
+				if own := leafValues(component.Param.Kind, leaf); len(own) > 0 {
+					parts = append(parts, own[0])
+					break
+				}
+			}
+		}
+		if len(parts) == len(param.Components) {
+			values = append(values, strings.Join(parts, "$"))
+		}
+	}
+	return values
+}
+
+// leafValues writes one element as search values.
+func leafValues(kind criteria.Kind, leaf criteria.Leaf) []string {
 	var values []string
 	add := func(parts ...string) {
 		for _, p := range parts {
@@ -23,33 +56,31 @@ func ownValues(param *criteria.Param, root tape.Node) []string {
 			}
 		}
 	}
-	for leaf := range param.Leaves(root) {
-		n := leaf.Node
-		switch param.Kind {
-		case criteria.Token:
-			tokenValues(leaf.Type, n, add)
-		case criteria.Reference:
-			text := n.Text()
-			if n.Kind() == tape.Object {
-				text = n.Get("reference").Text()
-			}
-			if !strings.HasPrefix(text, "#") && leaf.Type != "Attachment" && leaf.Type != "Resource" {
-				add(escapePipeAware(text))
-			}
-		case criteria.String:
-			stringValues(leaf.Type, n, add)
-		case criteria.Date:
-			dateValues(leaf.Type, n, add)
-		case criteria.Number:
-			if n.Kind() == tape.Number {
-				add(n.Text())
-			}
-		case criteria.Quantity:
-			quantityValues(leaf.Type, n, add)
-		case criteria.URI:
-			add(escape.Replace(n.Text()))
-		case criteria.Composite, criteria.Special:
+	n := leaf.Node
+	switch kind {
+	case criteria.Token:
+		tokenValues(leaf.Type, n, add)
+	case criteria.Reference:
+		text := n.Text()
+		if n.Kind() == tape.Object {
+			text = n.Get("reference").Text()
 		}
+		if !strings.HasPrefix(text, "#") && leaf.Type != "Attachment" && leaf.Type != "Resource" {
+			add(escapePipeAware(text))
+		}
+	case criteria.String:
+		stringValues(leaf.Type, n, add)
+	case criteria.Date:
+		dateValues(leaf.Type, n, add)
+	case criteria.Number:
+		if n.Kind() == tape.Number {
+			add(n.Text())
+		}
+	case criteria.Quantity:
+		quantityValues(leaf.Type, n, add)
+	case criteria.URI:
+		add(escape.Replace(n.Text()))
+	case criteria.Composite, criteria.Special:
 	}
 	return values
 }
