@@ -7,7 +7,6 @@ import (
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
-	"fhirhook/subscription"
 )
 
 // searcher is the store search in the same surroundings that criteria are matched in (invariant 5): whatever
@@ -27,13 +26,4 @@ func (s searcher) Search(ctx context.Context, q search.Request) (search.Page, er
 func (s searcher) Find(ctx context.Context, r store.Reader, q search.Request, most int) ([]*fhir.Resource, error) {
 	q.Bases, q.Zone = s.env.Bases, s.env.Zone
 	return s.engine.Find(ctx, r, q, most)
-}
-
-// notifier tells the deliverer of lanes that the matcher wrote to.
-type notifier struct{ deliverer *subscription.Deliverer }
-
-// Notify implements subscription.Notifier.
-func (n notifier) Notify(lane store.Lane) {
-	n.deliverer.Refresh(lane)
-	n.deliverer.Wake(lane)
 }

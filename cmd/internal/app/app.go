@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Observe:      counters.observe,
 	})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
-		Parse: parsing, Env: env, Notify: notifier{s.deliverer}, Log: o.Log,
+		Parse: parsing, Env: env, Notify: s.deliverer, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{search.New(s.db, definitions, search.Options{}), env},
