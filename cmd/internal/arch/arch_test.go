@@ -43,7 +43,7 @@ var layers = map[string]rule{
 	"cmd/internal/arch":     {level: 6},
 	"cmd/internal/generate": {level: 6},
 	"cmd/internal/listen":   {level: 6},
-	"cmd/internal/bench":    {level: 6, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt"}},
+	"cmd/internal/bench":    {level: 8, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt"}},
 	"cmd/internal/app":      {level: 7, foreign: []string{"github.com/prometheus/client_golang/"}},
 	"cmd/internal/e2e":      {level: 8},
 	"cmd/fhirhook":          {level: 9, foreign: []string{"github.com/alecthomas/kong", "go.yaml.in/yaml/"}},
