@@ -34,8 +34,7 @@ all-test: $(EXAMPLES) ## everything: also Python, Node and HL7's examples (fetch
 	go test -tags all -timeout 20m ./...
 
 $(EXAMPLES):
-	mkdir -p .cache/r4
-	cd .cache && npm pack --silent hl7.fhir.r4.examples@4.0.1 && tar -xzf hl7.fhir.r4.examples-4.0.1.tgz -C r4
+	go run ./cmd/internal/generate --fetch --package $(EXAMPLES)
 
 .PHONY: lint
 lint: ## formatting, vet and golangci-lint

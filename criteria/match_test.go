@@ -1,6 +1,7 @@
 package criteria
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -95,7 +96,7 @@ func TestParse_refuses(t *testing.T) {
 			t.Errorf("%s is accepted as %s", row[0], q)
 			continue
 		}
-		e, ok := err.(*fhir.Error)
+		e, ok := errors.AsType[*fhir.Error](err)
 		if !ok {
 			t.Errorf("%s: %T, want a *fhir.Error", row[0], err)
 			continue
@@ -108,7 +109,7 @@ func TestParse_refuses(t *testing.T) {
 
 func TestParse_namesEveryWrongParameter(t *testing.T) {
 	_, err := Parse("Patient?nmae=x&birthdate=soon&gender:exact=male&name=ok", R4())
-	e, ok := err.(*fhir.Error)
+	e, ok := errors.AsType[*fhir.Error](err)
 	if !ok || e.Expression != "http.nmae" || len(e.More) != 2 || e.More[0].Expression != "http.birthdate" || e.More[1].Expression != "http.gender" {
 		t.Fatalf("%#v", err)
 	}

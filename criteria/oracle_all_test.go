@@ -67,17 +67,17 @@ type tally struct {
 	params map[string]bool
 }
 
-func (t *tally) add(o tally) {
-	t.resources += o.resources
-	t.pairs += o.pairs
-	t.full += o.full
-	t.values += o.values
-	t.zones += o.zones
-	if t.params == nil {
-		t.params = map[string]bool{}
+func (y *tally) add(o tally) {
+	y.resources += o.resources
+	y.pairs += o.pairs
+	y.full += o.full
+	y.values += o.values
+	y.zones += o.zones
+	if y.params == nil {
+		y.params = map[string]bool{}
 	}
 	for url := range o.params {
-		t.params[url] = true
+		y.params[url] = true
 	}
 }
 

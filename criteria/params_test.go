@@ -31,8 +31,17 @@ func TestParseParams_lenientIgnoresUnknownNamesOnly(t *testing.T) {
 		t.Errorf("%s, ignored %v", q, ignored)
 	}
 	for _, p := range []Pair{
-		{"name:foo", "x"}, {"birthdate", "soon"}, {"organization.name", "x"}, {"_has:Observation:patient:code", "x"},
-		{"_filter", "x"}, {"_text", "x"}, {"_content", "x"}, {"_list", "1"}, {"_query", "x"}, {"gender:in", "x"}, {"_type", "Patient"},
+		{"name:foo", "x"},
+		{"birthdate", "soon"},
+		{"organization.name", "x"},
+		{"_has:Observation:patient:code", "x"},
+		{"_filter", "x"},
+		{"_text", "x"},
+		{"_content", "x"},
+		{"_list", "1"},
+		{"_query", "x"},
+		{"gender:in", "x"},
+		{"_type", "Patient"},
 	} {
 		if q, ignored, err := ParseParams("Patient", []Pair{p}, R4(), true); err == nil {
 			t.Errorf("%v gives %s, ignored %v", p, q, ignored)

@@ -77,8 +77,13 @@ func of(pool []string) func(t *rapid.T) string {
 var members = map[string][]member{
 	"Observation": {
 		{"status", of(codePool)},
-		{"code", drawConcept}, {"identifier", drawIdentifier}, {"subject", drawReference}, {"performer", drawReference},
-		{"effectiveDateTime", of(datePool)}, {"effectivePeriod", drawPeriod}, {"valueQuantity", drawQuantity},
+		{"code", drawConcept},
+		{"identifier", drawIdentifier},
+		{"subject", drawReference},
+		{"performer", drawReference},
+		{"effectiveDateTime", of(datePool)},
+		{"effectivePeriod", drawPeriod},
+		{"valueQuantity", drawQuantity},
 		{"valueString", of(textPool)},
 		{"component", func(t *rapid.T) string {
 			return fmt.Sprintf(`[{"code":%s,"valueQuantity":%s},{"code":%s,"valueQuantity":%s}]`, drawConcept(t), drawQuantity(t), drawConcept(t), drawQuantity(t))
@@ -88,7 +93,10 @@ var members = map[string][]member{
 		}},
 	},
 	"Patient": {
-		{"active", of(codePool)}, {"gender", of(codePool)}, {"birthDate", of(datePool)}, {"identifier", drawIdentifier},
+		{"active", of(codePool)},
+		{"gender", of(codePool)},
+		{"birthDate", of(datePool)},
+		{"identifier", drawIdentifier},
 		{"name", func(t *rapid.T) string {
 			return fmt.Sprintf(`[{"family":%s,"given":[%s,%s]}]`, drawText(t, textPool), drawText(t, textPool), drawText(t, textPool))
 		}},
@@ -96,7 +104,8 @@ var members = map[string][]member{
 			return fmt.Sprintf(`[{"system":"phone","value":%s},{"value":%s}]`, drawText(t, codePool), drawText(t, codePool))
 		}},
 		{"deceasedBoolean", func(t *rapid.T) string { return rapid.SampledFrom([]string{"true", "false"}).Draw(t, "bool") }},
-		{"generalPractitioner", drawReference}, {"managingOrganization", drawReference},
+		{"generalPractitioner", drawReference},
+		{"managingOrganization", drawReference},
 	},
 	"ValueSet": {
 		{"url", of(uriPool)}, {"version", of([]string{"1", "1.0", "2"})}, {"status", of(codePool)}, {"name", of(textPool)}, {"date", of(datePool)},

@@ -25,30 +25,48 @@ const stampedMeta = `"versionId":"7","lastUpdated":"2024-03-05T12:00:00.042Z"`
 func TestStamp_putsTheThreeMembersIn(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"bare", `{"resourceType":"Basic"}`, `{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `}}`},
-		{"white space goes", "{ \"resourceType\" : \"Basic\",\n \"code\" : { \"text\" : \" a  b \" } }",
-			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `},"code":{"text":" a  b "}}`},
-		{"own id and meta are replaced where they stand",
+		{
+			"white space goes", "{ \"resourceType\" : \"Basic\",\n \"code\" : { \"text\" : \" a  b \" } }",
+			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `},"code":{"text":" a  b "}}`,
+		},
+		{
+			"own id and meta are replaced where they stand",
 			`{"meta":{"lastUpdated":"1999-01-01T00:00:00+01:00","versionId":"99"},"id":"y","resourceType":"Basic"}`,
-			`{"meta":{"lastUpdated":"2024-03-05T12:00:00.042Z","versionId":"7"},"id":"x","resourceType":"Basic"}`},
+			`{"meta":{"lastUpdated":"2024-03-05T12:00:00.042Z","versionId":"7"},"id":"x","resourceType":"Basic"}`,
+		},
 		{"resourceType last", `{"code":{},"resourceType":"Basic"}`, `{"code":{},"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `}}`},
 		{"id last", `{"resourceType":"Basic","code":{},"id":"y"}`, `{"resourceType":"Basic","code":{},"id":"x","meta":{` + stampedMeta + `}}`},
 		{"id first", `{"id":"y","resourceType":"Basic"}`, `{"id":"x","meta":{` + stampedMeta + `},"resourceType":"Basic"}`},
 		{"empty meta", `{"resourceType":"Basic","meta":{}}`, `{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `}}`},
-		{"meta with a tag", `{"resourceType":"Basic","meta":{"tag":[{"code":"a"}]}}`,
-			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `,"tag":[{"code":"a"}]}}`},
-		{"half a meta", `{"resourceType":"Basic","meta":{"tag":[],"versionId":"3"}}`,
-			`{"resourceType":"Basic","id":"x","meta":{"lastUpdated":"2024-03-05T12:00:00.042Z","tag":[],"versionId":"7"}}`},
-		{"extensions of primitives stay",
+		{
+			"meta with a tag", `{"resourceType":"Basic","meta":{"tag":[{"code":"a"}]}}`,
+			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `,"tag":[{"code":"a"}]}}`,
+		},
+		{
+			"half a meta", `{"resourceType":"Basic","meta":{"tag":[],"versionId":"3"}}`,
+			`{"resourceType":"Basic","id":"x","meta":{"lastUpdated":"2024-03-05T12:00:00.042Z","tag":[],"versionId":"7"}}`,
+		},
+		{
+			"extensions of primitives stay",
 			`{"resourceType":"Basic","_id":{"extension":[]},"meta":{"_versionId":{"id":"a"},"_lastUpdated":{"id":"b"},"extension":[{"url":"u"}]}}`,
-			`{"resourceType":"Basic","id":"x","_id":{"extension":[]},"meta":{` + stampedMeta + `,"_versionId":{"id":"a"},"_lastUpdated":{"id":"b"},"extension":[{"url":"u"}]}}`},
-		{"members of the wrong type", `{"resourceType":"Basic","meta":{"versionId":{"a":[1]},"lastUpdated":null}}`,
-			`{"resourceType":"Basic","id":"x","meta":{"versionId":"7","lastUpdated":"2024-03-05T12:00:00.042Z"}}`},
-		{"escaped names", `{"resourceType":"Basic","\u0069d":"y","m\u0065ta":{"version\u0049d":"1"}}`,
-			`{"resourceType":"Basic","\u0069d":"x","m\u0065ta":{"lastUpdated":"2024-03-05T12:00:00.042Z","version\u0049d":"7"}}`},
-		{"ids and metas further in are others'", `{"contained":[{"resourceType":"Basic","id":"c","meta":{"versionId":"1"}}],"resourceType":"Basic"}`,
-			`{"contained":[{"resourceType":"Basic","id":"c","meta":{"versionId":"1"}}],"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `}}`},
-		{"numbers and escapes keep their text", `{"resourceType":"Basic","a":[1.00,1E-22,"\u003c\/"]}`,
-			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `},"a":[1.00,1E-22,"\u003c\/"]}`},
+			`{"resourceType":"Basic","id":"x","_id":{"extension":[]},"meta":{` + stampedMeta + `,"_versionId":{"id":"a"},"_lastUpdated":{"id":"b"},"extension":[{"url":"u"}]}}`,
+		},
+		{
+			"members of the wrong type", `{"resourceType":"Basic","meta":{"versionId":{"a":[1]},"lastUpdated":null}}`,
+			`{"resourceType":"Basic","id":"x","meta":{"versionId":"7","lastUpdated":"2024-03-05T12:00:00.042Z"}}`,
+		},
+		{
+			"escaped names", `{"resourceType":"Basic","\u0069d":"y","m\u0065ta":{"version\u0049d":"1"}}`,
+			`{"resourceType":"Basic","\u0069d":"x","m\u0065ta":{"lastUpdated":"2024-03-05T12:00:00.042Z","version\u0049d":"7"}}`,
+		},
+		{
+			"ids and metas further in are others'", `{"contained":[{"resourceType":"Basic","id":"c","meta":{"versionId":"1"}}],"resourceType":"Basic"}`,
+			`{"contained":[{"resourceType":"Basic","id":"c","meta":{"versionId":"1"}}],"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `}}`,
+		},
+		{
+			"numbers and escapes keep their text", `{"resourceType":"Basic","a":[1.00,1E-22,"\u003c\/"]}`,
+			`{"resourceType":"Basic","id":"x","meta":{` + stampedMeta + `},"a":[1.00,1E-22,"\u003c\/"]}`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

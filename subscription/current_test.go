@@ -4,9 +4,8 @@ package subscription
 
 import (
 	"testing"
-	"time"
-
 	"testing/synctest"
+	"time"
 
 	"fhirhook/fhir"
 )

@@ -85,7 +85,7 @@ func (m *Matcher) Broken() int { return int(m.broken.Load()) }
 func (m *Matcher) Run(ctx context.Context) error {
 	err := m.run(ctx)
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // whatever failed, failed because the Matcher was told to stop
 	}
 	return err
 }

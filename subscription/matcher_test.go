@@ -238,8 +238,10 @@ func drawPatient(rt *rapid.T) string {
 }
 
 func drawSubscription(rt *rapid.T) string {
-	c := rapid.SampledFrom([]string{"[*]", "Patient", "Patient?gender=male", "Patient?gender=male,other&active=true", "Patient?birthdate=ge2012",
-		"Subscription", "[AuditEvent,Patient]", "Patient?_id=2", "Basic"}).Draw(rt, "criteria")
+	c := rapid.SampledFrom([]string{
+		"[*]", "Patient", "Patient?gender=male", "Patient?gender=male,other&active=true", "Patient?birthdate=ge2012",
+		"Subscription", "[AuditEvent,Patient]", "Patient?_id=2", "Basic",
+	}).Draw(rt, "criteria")
 	root := `,"status":"` + rapid.SampledFrom([]string{"active", "active", "requested", "off"}).Draw(rt, "status") + `"`
 	if in := rapid.IntRange(-5, 20).Draw(rt, "end"); in < 6 {
 		root += `,"end":"` + fhir.Instant(time.Now().Add(time.Duration(in)*time.Second)) + `"`
@@ -526,9 +528,9 @@ func TestMatcher_aBrokenSubscriptionHurtsOnlyItself(t *testing.T) {
 	w.smuggle("t", fhir.Subscription, "bad", watch("Patient?nonsense=1"))
 	w.write("t", fhir.Subscription, "late", watch("Patient"))
 	w.write("t", "Patient", "p", fmt.Sprintf(patient, 1))
-	m := matchAll(t, w, MatcherOptions{Parse: o})
+	matchAll(t, w, MatcherOptions{Parse: o})
 	w.write("t", "Patient", "p", fmt.Sprintf(patient, 2))
-	m = matchAll(t, w, MatcherOptions{Parse: o})
+	m := matchAll(t, w, MatcherOptions{Parse: o})
 	good, late, bad := store.Lane{Tenant: "t", Subscription: "good"}, store.Lane{Tenant: "t", Subscription: "late"}, store.Lane{Tenant: "t", Subscription: "bad"}
 	v := w.verdicts()
 	if len(v[good]) != 2 || len(v[late]) != 2 || len(v[bad]) != 0 || m.Broken() != 1 {

@@ -21,7 +21,6 @@ import (
 type fate struct {
 	failures []int // by number-1
 	delay    []time.Duration
-	seen     map[uint64]int
 }
 
 func (f *fate) answer(ctx context.Context, m channel.Message) error {

@@ -144,8 +144,14 @@ func TestParse_refusesWithTheElement(t *testing.T) {
 		{"secret at a header", body("", `,"header":["A: b"],"_header":[{"extension":[`+ext(us+"subscription-secret", `"valueString":"x"`)+`]}]`), one(rule, ch+".header[0].extension[0]")},
 		{"modifier extension", body(`,"modifierExtension":[`+ext("https://example.org/not", `"valueBoolean":true`)+`]`, ""), one(rule, root+".modifierExtension[0]")},
 		{"everything at once", `{"resourceType":"Subscription","status":"on","end":"x","criteria":"Observation?nonsense=1&code:wrong=2","channel":{"type":"sms","endpoint":"tel:1","payload":"x/xml","header":["x"]}}`, []issue{
-			{rule, root + ".status"}, {fhir.Value, root + ".end"}, {rule, root + ".criteria"}, {rule, root + ".criteria"},
-			{rule, ch + ".type"}, {rule, ch + ".endpoint"}, {rule, ch + ".payload"}, {rule, ch + ".header[0]"},
+			{rule, root + ".status"},
+			{fhir.Value, root + ".end"},
+			{rule, root + ".criteria"},
+			{rule, root + ".criteria"},
+			{rule, ch + ".type"},
+			{rule, ch + ".endpoint"},
+			{rule, ch + ".payload"},
+			{rule, ch + ".header[0]"},
 		}},
 	}
 	for _, tt := range tests {
@@ -279,10 +285,21 @@ func TestParseLadder(t *testing.T) {
 		{text: " 10s , 1d", want: Ladder{Waits: []time.Duration{10 * time.Second, 24 * time.Hour}}},
 		{text: "exp:1s,2,1h,72h", want: Ladder{First: time.Second, Factor: 2, Cap: time.Hour, GiveUp: 72 * time.Hour}},
 		{text: "exp:500ms,1.5,10m,3d", want: Ladder{First: 500 * time.Millisecond, Factor: 1.5, Cap: 10 * time.Minute, GiveUp: 72 * time.Hour}},
-		{text: "", bad: true}, {text: "1m,", bad: true}, {text: "5", bad: true}, {text: "-1s", bad: true}, {text: "0s", bad: true},
-		{text: "NaNd", bad: true}, {text: "1e300d", bad: true}, {text: "8d", bad: true}, {text: "exp:1s,2,1h", bad: true},
-		{text: "exp:1s,0.5,1h,72h", bad: true}, {text: "exp:2h,2,1h,72h", bad: true}, {text: "exp:1s,NaN,1h,72h", bad: true},
-		{text: "exp:1h,2,2h,1m", bad: true}, {text: "exp:1s,2,1h,31d", bad: true}, {text: strings.Repeat("1s,", 100) + "1s", bad: true},
+		{text: "", bad: true},
+		{text: "1m,", bad: true},
+		{text: "5", bad: true},
+		{text: "-1s", bad: true},
+		{text: "0s", bad: true},
+		{text: "NaNd", bad: true},
+		{text: "1e300d", bad: true},
+		{text: "8d", bad: true},
+		{text: "exp:1s,2,1h", bad: true},
+		{text: "exp:1s,0.5,1h,72h", bad: true},
+		{text: "exp:2h,2,1h,72h", bad: true},
+		{text: "exp:1s,NaN,1h,72h", bad: true},
+		{text: "exp:1h,2,2h,1m", bad: true},
+		{text: "exp:1s,2,1h,31d", bad: true},
+		{text: strings.Repeat("1s,", 100) + "1s", bad: true},
 	}
 	for _, tt := range tests {
 		got, err := ParseLadder(tt.text)

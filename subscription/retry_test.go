@@ -41,8 +41,12 @@ func TestNext_lists(t *testing.T) {
 	}{
 		{"none", Ladder{}, nil, nil},
 		{"healthsync", Ladder{Waits: []time.Duration{m, 5 * m, 30 * m, h}}, nil, []time.Duration{m, 5 * m, 30 * m, h}},
-		{"clinik", Ladder{Waits: []time.Duration{30 * time.Second, 2 * m, 8 * m, 32 * m, 2 * h}}, nil,
-			[]time.Duration{30 * time.Second, 2 * m, 8 * m, 32 * m, 2 * h}},
+		{
+			"clinik",
+			Ladder{Waits: []time.Duration{30 * time.Second, 2 * m, 8 * m, 32 * m, 2 * h}},
+			nil,
+			[]time.Duration{30 * time.Second, 2 * m, 8 * m, 32 * m, 2 * h},
+		},
 		{"max attempts cuts short", Ladder{Waits: []time.Duration{m, 5 * m, 30 * m}, Most: 2}, nil, []time.Duration{m}},
 		{"max attempts does not lengthen", Ladder{Waits: []time.Duration{m}, Most: 9}, nil, []time.Duration{m}},
 		{"one attempt", Ladder{Waits: []time.Duration{m}, Most: 1}, nil, nil},

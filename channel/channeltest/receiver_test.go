@@ -44,8 +44,12 @@ func TestReceiver_recordsHeadersAsTheyCame(t *testing.T) {
 	}
 	got := r.Await(1)[0]
 	want := []channel.Header{
-		{Name: "Host", Value: "x"}, {Name: "X-b", Value: "2"}, {Name: "x-A", Value: "1"}, {Name: "X-b", Value: "1: 0"},
-		{Name: "Connection", Value: "close"}, {Name: "Content-Length", Value: "2"},
+		{Name: "Host", Value: "x"},
+		{Name: "X-b", Value: "2"},
+		{Name: "x-A", Value: "1"},
+		{Name: "X-b", Value: "1: 0"},
+		{Name: "Connection", Value: "close"},
+		{Name: "Content-Length", Value: "2"},
 	}
 	if diff := cmp.Diff(want, got.Headers); diff != "" {
 		t.Error(diff)

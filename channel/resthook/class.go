@@ -48,7 +48,7 @@ type failure struct{ class, hint string }
 
 // classify names a transport error. Its texts are its own: the error's may quote what a stranger sent.
 func classify(err error, at phase) failure {
-	if b, ok := errors.AsType[*Blocked](err); ok {
+	if b, ok := errors.AsType[*BlockedError](err); ok {
 		return failure{ClassBlocked, b.Words}
 	}
 	if hint := tlsHint(err); hint != "" {

@@ -24,7 +24,7 @@ func TestClassify(t *testing.T) {
 		at   phase
 		want string
 	}{
-		{"blocked", op(&Blocked{Words: "no"}), connecting, ClassBlocked},
+		{"blocked", op(&BlockedError{Words: "no"}), connecting, ClassBlocked},
 		{"no such host", op(&net.DNSError{Err: "no such host", Name: "a", IsNotFound: true}), connecting, ClassDNS},
 		{"name server failed", op(&net.DNSError{Err: "server misbehaving", Name: "a"}), connecting, ClassDNS},
 		{"name server silent", op(&net.DNSError{Err: "timeout", Name: "a", IsTimeout: true}), connecting, ClassDNS},

@@ -75,7 +75,7 @@ func TestDialer_judgesTheAddressDialled(t *testing.T) {
 	}
 	target := net.JoinHostPort("localhost", port)
 	_, err = dialer{secure: true}.dial(t.Context(), "tcp", target)
-	b, ok := errors.AsType[*Blocked](err)
+	b, ok := errors.AsType[*BlockedError](err)
 	if !ok || !strings.Contains(b.Words, "localhost resolves to ") || !strings.Contains(b.Words, "loopback") {
 		t.Errorf("got %v", err)
 	}

@@ -113,12 +113,14 @@ func (r Rule) single(port uint16, a netip.Addr) bool {
 	return r.prefix.IsValid() && r.prefix.IsSingleIP() && r.fits("", port, a)
 }
 
-// Blocked is a verdict against an endpoint, in words for the person who named it.
-type Blocked struct{ Words string }
+// BlockedError is a verdict against an endpoint, in words for the person who named it.
+type BlockedError struct{ Words string }
 
-func (b *Blocked) Error() string { return b.Words }
+func (b *BlockedError) Error() string { return b.Words }
 
-func blocked(format string, args ...any) error { return &Blocked{Words: fmt.Sprintf(format, args...)} }
+func blocked(format string, args ...any) error {
+	return &BlockedError{Words: fmt.Sprintf(format, args...)}
+}
 
 // address judges the address that a host stands for, at a port. A host that is an address literal is that
 // address in text.

@@ -116,7 +116,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	}
 	if err != nil {
 		class := ClassMessage
-		if _, ok := errors.AsType[*Blocked](err); ok {
+		if _, ok := errors.AsType[*BlockedError](err); ok {
 			class = ClassBlocked
 		}
 		return channel.Reply{}, &channel.SendError{Class: class, Hint: err.Error()}
@@ -136,7 +136,7 @@ func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r 
 	if secure {
 		t = c.https
 	}
-	resp, err := t.RoundTrip(req)
+	resp, err := t.RoundTrip(req) //nolint:bodyclose // readBody closes it
 	if err != nil {
 		return channel.Reply{Duration: time.Since(start)}, stopped(ctx, classify(err, at.phase()))
 	}

@@ -57,7 +57,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s: no line within 10 s", args[0])
 }
 
-// exits runs fhirhook and wants an exit code: exits CODE ARGS…
+// exits runs fhirhook and wants an exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: exits CODE ARGS…")
@@ -77,7 +77,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func asExit(err error, target *interface{ ExitCode() int }) bool {
-	status, ok := err.(interface{ ExitCode() int }) //nolint:errorlint // testscript returns exec's own error
+	status, ok := err.(interface{ ExitCode() int })
 	*target = status
 	return ok
 }

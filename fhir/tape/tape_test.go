@@ -98,7 +98,8 @@ func TestDoc_Splice_insertsBeforeWhatItReplaces(t *testing.T) {
 func parse(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, src string) *tape.Doc {
+}, src string,
+) *tape.Doc {
 	t.Helper()
 	doc, err := tape.Parse([]byte(src), 0)
 	if err != nil {

@@ -62,8 +62,8 @@ func subscribeBad(tb testing.TB, server *process) []string {
 			}
 		}
 	})
-	tb.Cleanup(func() { close(release) })            // before the receivers close, for cleanups run last to first
-	refused, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to find a port that nobody serves
+	tb.Cleanup(func() { close(release) }) // before the receivers close, for cleanups run last to first
+	refused, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}

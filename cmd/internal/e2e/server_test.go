@@ -80,7 +80,7 @@ func start(t testing.TB, data string, change ...func(*app.Options)) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, log: &bytes.Buffer{}}
-	p.command = exec.Command(os.Args[0], "-test.run=^$") //nolint:noctx // its life is the test's, see Cleanup
+	p.command = exec.Command(os.Args[0], "-test.run=^$")
 	p.command.Env = append(os.Environ(), serveVariable+"="+string(text))
 	p.command.Stderr = p.log
 	out, err := p.command.StdoutPipe()

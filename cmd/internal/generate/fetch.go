@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,13 +17,13 @@ const npmPackage = "hl7.fhir.r4.examples@4.0.1"
 
 // fetch downloads the package with npm, whose own configuration names the registry, and unpacks it so
 // that folder holds the package's files.
-func fetch(folder string) error {
+func fetch(ctx context.Context, folder string) error {
 	temp, err := os.MkdirTemp("", "generate")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
-	cmd := exec.Command("npm", "pack", "--silent", npmPackage)
+	defer func() { _ = os.RemoveAll(temp) }() // what stays is a temporary folder
+	cmd := exec.CommandContext(ctx, "npm", "pack", "--silent", npmPackage)
 	cmd.Dir = temp
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {

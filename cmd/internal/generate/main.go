@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,7 +37,7 @@ func run(folder string, fetchOnly bool) error {
 		folder = filepath.Join(root, folder)
 	}
 	if _, err := os.Stat(filepath.Join(folder, "package.json")); errors.Is(err, fs.ErrNotExist) {
-		if err := fetch(folder); err != nil {
+		if err := fetch(context.Background(), folder); err != nil {
 			return fmt.Errorf("fetch %s: %w", npmPackage, err)
 		}
 	}

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,12 +82,12 @@ func judge(header string, secrets []string, verify func() error) signature {
 		return signature{Header: header, Verdict: "unchecked", Reason: "no --secret was given"}
 	}
 	err := verify()
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return signature{Header: header, Verdict: "ok"}
-	case resthook.ErrSignatureWrong:
+	case errors.Is(err, resthook.ErrSignatureWrong):
 		return signature{Header: header, Verdict: "wrong", Reason: err.Error()}
-	case resthook.ErrSignatureOld, resthook.ErrSignatureEarly:
+	case errors.Is(err, resthook.ErrSignatureOld), errors.Is(err, resthook.ErrSignatureEarly):
 		return signature{Header: header, Verdict: "late", Reason: err.Error()}
 	default:
 		return signature{Header: header, Verdict: "malformed", Reason: err.Error()}

@@ -127,8 +127,10 @@ func BenchmarkSettle(b *testing.B) {
 						}
 						continue
 					}
-					a := store.Attempt{Lane: v.Lane, Number: v.Number, ID: "id", Focus: v.Focus, Version: 1, Try: 1,
-						Time: someTime.Add(time.Duration(n)), Status: 200, State: store.Delivered}
+					a := store.Attempt{
+						Lane: v.Lane, Number: v.Number, ID: "id", Focus: v.Focus, Version: 1, Try: 1,
+						Time: someTime.Add(time.Duration(n)), Status: 200, State: store.Delivered,
+					}
 					if err := errors.Join(w.Settle(v.Lane, v.Number), w.Record(a)); err != nil {
 						return err
 					}

@@ -17,7 +17,7 @@ const (
 
 // checker collects what is wrong.
 type checker struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // a checker is one call of Check
 	db       *DB
 	problems []error
 	more     int // problems beyond maxProblems

@@ -39,8 +39,10 @@ func FuzzRow(f *testing.F) {
 func FuzzQueueRow(f *testing.F) {
 	lane := store.Lane{Tenant: "t", Subscription: "s"}
 	focus := fhir.Key{Tenant: "t", Type: "Patient", ID: "a"}
-	a := store.Attempt{Lane: lane, Number: 1, ID: "i", Focus: focus, Version: 2, Interaction: fhir.Create, Try: 1, Time: someTime,
-		Duration: time.Second, Status: 500, Class: "status", Reply: "r", State: store.Failed, Next: someTime.Add(1)}
+	a := store.Attempt{
+		Lane: lane, Number: 1, ID: "i", Focus: focus, Version: 2, Interaction: fhir.Create, Try: 1, Time: someTime,
+		Duration: time.Second, Status: 500, Class: "status", Reply: "r", State: store.Failed, Next: someTime.Add(1),
+	}
 	key := attemptKey(a, 0)[len(lanePrefix(lane)):]
 	f.Add(key, encodeAttempt(a))
 	f.Add(key, encodeAttempt(store.Attempt{}))

@@ -191,7 +191,7 @@ func (o *overlay) merge(under walker, over []*entry, prefix []byte, yield func(k
 		if under.key != nil && !bytes.HasPrefix(under.key, prefix) {
 			under.key = nil
 		}
-		order := 0 // below 0: the committed one comes first
+		var order int // below 0: the committed one comes first
 		switch {
 		case under.key == nil && len(over) == 0:
 			return

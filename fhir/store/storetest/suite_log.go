@@ -133,8 +133,10 @@ var logTests = []promise{
 		f.put(t, "a")
 		f.view(t, func(r store.Reader) error {
 			f.put(t, "b", "a")
-			got := []string{fmt.Sprint(r.Last()), changes(r.Changes(0)), names(r.Type(fhir.DefaultTenant, "Patient", "", 99)),
-				changes(r.History(store.Scope{Tenant: fhir.DefaultTenant}, 0))}
+			got := []string{
+				fmt.Sprint(r.Last()), changes(r.Changes(0)), names(r.Type(fhir.DefaultTenant, "Patient", "", 99)),
+				changes(r.History(store.Scope{Tenant: fhir.DefaultTenant}, 0)),
+			}
 			if diff := cmp.Diff([]string{"1", "1:1:a/1", "a/1", "1:1:a/1"}, got); diff != "" {
 				t.Error(diff)
 			}
@@ -144,8 +146,11 @@ var logTests = []promise{
 	{"tenantsNeverMeet", func(t *testing.T, f *fixture) {
 		// Names of which one begins the other are where keys would run together.
 		keys := []fhir.Key{
-			{Tenant: "t", Type: "Patient", ID: "a"}, {Tenant: "t", Type: "Patient", ID: "a.b"}, {Tenant: "t", Type: "PatientX", ID: "a"},
-			{Tenant: "tt", Type: "Patient", ID: "a"}, {Tenant: "t.", Type: "Patient", ID: "b"},
+			{Tenant: "t", Type: "Patient", ID: "a"},
+			{Tenant: "t", Type: "Patient", ID: "a.b"},
+			{Tenant: "t", Type: "PatientX", ID: "a"},
+			{Tenant: "tt", Type: "Patient", ID: "a"},
+			{Tenant: "t.", Type: "Patient", ID: "b"},
 		}
 		for _, k := range keys {
 			f.commit(t, store.Origin{}, write{key: k})

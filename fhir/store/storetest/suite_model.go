@@ -52,8 +52,10 @@ var (
 		return fhir.Key{Tenant: someTenants.Draw(t, "tenant"), Type: someTypes.Draw(t, "type"), ID: someIDs.Draw(t, "id")}
 	})
 	someWrites = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) write {
-		return write{key: someKeys.Draw(t, "key"), text: rapid.StringMatching(`[a-z]{0,12}`).Draw(t, "text"),
-			delete: rapid.IntRange(0, 4).Draw(t, "delete") == 0}
+		return write{
+			key: someKeys.Draw(t, "key"), text: rapid.StringMatching(`[a-z]{0,12}`).Draw(t, "text"),
+			delete: rapid.IntRange(0, 4).Draw(t, "delete") == 0,
+		}
 	}), 0, 5)
 )
 

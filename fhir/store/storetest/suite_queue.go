@@ -153,8 +153,13 @@ var queueTests = []promise{
 		}
 	}},
 	{"lanesComeInOrderBehindALane", func(t *testing.T, f *fixture) {
-		lanes := []store.Lane{{Tenant: "s", Subscription: "z"}, {Tenant: "s.", Subscription: "a"}, {Tenant: "t", Subscription: "a"},
-			{Tenant: "t", Subscription: "a.b"}, {Tenant: "t", Subscription: "b"}}
+		lanes := []store.Lane{
+			{Tenant: "s", Subscription: "z"},
+			{Tenant: "s.", Subscription: "a"},
+			{Tenant: "t", Subscription: "a"},
+			{Tenant: "t", Subscription: "a.b"},
+			{Tenant: "t", Subscription: "b"},
+		}
 		f.update(t, func(w store.QueueWriter) error {
 			for _, i := range []int{3, 0, 4, 2, 1} {
 				if err := w.PutLane(store.LaneRecord{Lane: lanes[i], Next: 1, Head: 1}); err != nil {
