@@ -43,7 +43,10 @@ type valueSet struct {
 		Include []struct {
 			System   string
 			ValueSet []string
+			Concept  []concept
+			Filter   []struct{ Op string }
 		}
+		Exclude []struct{ System string }
 	}
 }
 

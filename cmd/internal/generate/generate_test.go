@@ -28,6 +28,8 @@ var definitions = map[string]string{
 {"path":"Resource.url","max":"1","base":{"path":"Resource.url"},"type":[{"code":"http://hl7.org/fhirpath/System.String","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type","valueUrl":"uri"}]}]}]}}`,
 	"ValueSet-states.json": `{"url":"http://hl7.org/fhir/ValueSet/states","compose":{"include":[{"system":"urn:s"},{"valueSet":["http://hl7.org/fhir/ValueSet/more"]}]}}`,
 	"ValueSet-more.json":   `{"url":"http://hl7.org/fhir/ValueSet/more","compose":{"include":[{"system":"urn:s"}]}}`,
+	"CodeSystem-s.json":    `{"url":"urn:s","content":"complete","concept":[{"code":"b"},{"code":"a","concept":[{"code":"a 1"}]}]}`,
+	"CodeSystem-t.json":    `{"url":"urn:t","content":"not-present"}`,
 	"ValueSet-mixed.json":  `{"url":"http://hl7.org/fhir/ValueSet/mixed","compose":{"include":[{"system":"urn:s"},{"system":"urn:t"}]}}`,
 	"SearchParameter-b.json": `{"id":"DocumentReference-relationship","url":"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship","code":"r","base":["Thing"],"type":"composite",
 "expression":"Thing.part\n | Thing","xpathUsage":"normal","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/structuredefinition-standards-status"}],
@@ -71,6 +73,18 @@ func TestElementTable(t *testing.T) {
 		"=\tstates\turn:s",
 	}
 	if diff := cmp.Diff(want, rows(table)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCodeTable leaves out the set that draws on a system that isn't there in full.
+func TestCodeTable(t *testing.T) {
+	t.Parallel()
+	table, err := codeTable(write(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"states\turn:s\ta\ta 1\tb"}, rows(table)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,6 +1,7 @@
 // Command generate writes the tables of facts that the server embeds, out of HL7's own definitions: the
 // npm package hl7.fhir.r4.examples, which holds R4's StructureDefinitions, SearchParameters and ValueSets
-// (and the examples that the oracle tests read). It writes fhir/schema/r4.tsv and criteria/r4.tsv.
+// (and the examples that the oracle tests read). It writes r4.tsv and
+// codes.tsv in fhir/schema, and criteria/r4.tsv.
 //
 // Run it by `make generate` or `go generate ./...`; the same package gives the same bytes. The package is
 // unpacked once into an ignored cache folder, by `npm pack`; with --fetch it does only that.
@@ -52,7 +53,13 @@ func run(folder string, fetchOnly bool) error {
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string][]byte{"fhir/schema/r4.tsv": elements, "criteria/r4.tsv": parameters} {
+	codes, err := codeTable(folder)
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{
+		"fhir/schema/r4.tsv": elements, "fhir/schema/codes.tsv": codes, "criteria/r4.tsv": parameters,
+	} {
 		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(name)), text, 0o644); err != nil {
 			return err
 		}

@@ -17,8 +17,9 @@ func TestTables_areWhatThePackageGives(t *testing.T) {
 		t.Fatalf("%v: run `make all-test`, which fetches HL7's package", err)
 	}
 	tables := map[string]func(string) ([]byte, error){
-		"fhir/schema/r4.tsv": elementTable,
-		"criteria/r4.tsv":    parameterTable,
+		"fhir/schema/r4.tsv":    elementTable,
+		"fhir/schema/codes.tsv": codeTable,
+		"criteria/r4.tsv":       parameterTable,
 	}
 	for name, table := range tables {
 		first, err := table(folder)
