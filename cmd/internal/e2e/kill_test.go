@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -46,9 +47,9 @@ func TestKill_nothingIsLost(t *testing.T) {
 	got := r.await(t, 2*time.Minute, "what is owed after the last kill", func(got []notification) bool {
 		return len(missing(acknowledged, got)) == 0 && gapless(got)
 	})
-	duplicates := judge(t, got)
-	t.Logf("%d rounds: %d writes acknowledged, %d notifications owed, 0 lost, %d duplicates, each with its first id",
-		rounds, len(acknowledged), 2*len(acknowledged), duplicates)
+	retries, duplicates := judge(t, got)
+	t.Logf("%d rounds: %d writes acknowledged, %d notifications owed for them, 0 lost; %d retries, %d duplicates, each with its first id and number",
+		rounds, len(acknowledged), 2*len(acknowledged), retries, duplicates)
 	if len(acknowledged) < rounds {
 		t.Errorf("only %d writes were acknowledged in %d rounds: the load is too small to mean anything", len(acknowledged), rounds)
 	}
@@ -138,28 +139,37 @@ func gapless(got []notification) bool {
 	return true
 }
 
-// judge checks identities and numbers, and counts duplicates.
-func judge(t *testing.T, got []notification) (duplicates int) {
+// judge checks identities and numbers. What came again under a new number of attempt is a retry; under a number
+// that was seen before it is a duplicate, whose first outcome a kill kept from being recorded.
+func judge(t *testing.T, got []notification) (retries, duplicates int) {
 	t.Helper()
-	idOf, numberOf := map[string]string{}, map[string]int{}
-	numbers := map[string]map[int]string{}
+	type first struct {
+		id       string
+		number   int
+		attempts map[string]bool
+	}
+	events, holders := map[string]first{}, map[string]string{}
 	for _, n := range got {
-		event := n.subscription + " " + n.resource
-		if id, ok := idOf[event]; ok {
-			duplicates++
-			if id != n.id || numberOf[event] != n.sequence {
-				t.Errorf("%s came as %s number %d and again as %s number %d", event, id, numberOf[event], n.id, n.sequence)
+		event, attempt := n.subscription+" "+n.resource, n.header.Get("X-Fhirhook-Attempt")
+		known, again := events[event]
+		if !again {
+			holder := fmt.Sprintf("number %d of %s", n.sequence, n.subscription)
+			if other := holders[holder]; other != "" {
+				t.Errorf("%s was given to %s and %s", holder, other, n.resource)
 			}
+			holders[holder] = n.resource
+			events[event] = first{n.id, n.sequence, map[string]bool{attempt: true}}
 			continue
 		}
-		idOf[event], numberOf[event] = n.id, n.sequence
-		if numbers[n.subscription] == nil {
-			numbers[n.subscription] = map[int]string{}
+		if known.id != n.id || known.number != n.sequence {
+			t.Errorf("%s came as %s number %d and again as %s number %d", event, known.id, known.number, n.id, n.sequence)
 		}
-		if other, ok := numbers[n.subscription][n.sequence]; ok {
-			t.Errorf("number %d of %s was given to %s and %s", n.sequence, n.subscription, other, n.resource)
+		if known.attempts[attempt] {
+			duplicates++
+		} else {
+			retries++
 		}
-		numbers[n.subscription][n.sequence] = n.resource
+		known.attempts[attempt] = true
 	}
-	return duplicates
+	return retries, duplicates
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +66,7 @@ type process struct {
 	base    string
 	command *exec.Cmd
 	log     *bytes.Buffer
+	ended   sync.Once
 }
 
 // start runs a server on the folder and waits until it serves. It is killed when the test ends.
@@ -101,18 +103,20 @@ func start(t testing.TB, data string, change ...func(*app.Options)) *process {
 }
 
 // kill is kill -9.
-func (p *process) kill() {
-	_ = p.command.Process.Kill()
-	_ = p.command.Wait()
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+// end sends the first signal that it is called with, and returns when the process is gone.
+func (p *process) end(signal os.Signal) {
+	p.ended.Do(func() {
+		_ = p.command.Process.Signal(signal) // it may be gone already
+		_ = p.command.Wait()                 // the exit code is looked at where it matters
+	})
 }
 
 // stop is SIGTERM, and the exit code that follows it.
 func (p *process) stop() int {
 	p.t.Helper()
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
-	_ = p.command.Wait()
+	p.end(syscall.SIGTERM)
 	return p.command.ProcessState.ExitCode()
 }
 
