@@ -305,7 +305,19 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 	if !r.again && !r.idle {
 		r.wake = earliest(r.wake, l.health.Turns(d.o.Health, now), sub.End)
 	}
+	if l.breaker.Open && len(l.busy) == 0 && !r.again {
+		l.setAside()
+	}
 	return r, nil
+}
+
+// setAside lets go of what was read ahead. The next step reads it again, which costs less than what many lanes
+// behind open breakers would hold meanwhile.
+func (l *lane) setAside() {
+	if head, ok := l.source.head(); ok {
+		l.record.Head = head
+	}
+	l.source = nil
 }
 
 // earliest is the first of the times that are set.
