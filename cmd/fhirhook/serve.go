@@ -48,6 +48,7 @@ func (c *serveCmd) options(s streams) app.Options {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
+	app.TuneCollector()
 	server, err := app.New(ctx, c.options(s))
 	if err != nil {
 		return err

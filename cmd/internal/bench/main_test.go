@@ -85,6 +85,7 @@ func serveProfiled(ctx context.Context, data string) error {
 		return err
 	}
 	defer pprof.StopCPUProfile()
+	app.TuneCollector()
 	server, err := app.New(ctx, app.Options{
 		Listen: "127.0.0.1:0", Data: data, Dev: true, Dialect: "kit", ErrorAfter: "10,1h", OffAfter: 72 * time.Hour,
 		MaxBody: 8 << 20, MaxBundle: 64 << 20, Drain: 20 * time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
