@@ -5,7 +5,8 @@
 // queue half (Queue) holds what follows from the log and is busier and smaller: who is owed which
 // notification, what was tried, and how far each follower of the log has come. An engine may keep them in
 // different files, so no transaction spans both; what needs both is made repeatable instead, by deriving
-// from the log and storing the follower's cursor with what it derived.
+// from the log and storing the follower's cursor with what it derived. The Index is a third part, of the
+// same kind as the queue but that nothing is lost with it.
 //
 // The trap: a function given to Update may run more than once and shares a group with strangers' functions.
 // It must touch nothing but its Writer, and draw ids before.
@@ -121,6 +122,8 @@ type DB interface {
 	Lease(ctx context.Context, name string) (Lease, error)
 	// Queue is the other half.
 	Queue() Queue
+	// Index is what searches look things up in, made from the log.
+	Index() Index
 	// Check walks everything and returns what is wrong with it, joined, with progress reported in rows.
 	Check(ctx context.Context, progress func(done, total uint64)) error
 	// Close waits for commits under way. Calling it again does nothing.

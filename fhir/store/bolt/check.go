@@ -38,6 +38,7 @@ func (db *DB) Check(ctx context.Context, progress func(done, total uint64)) erro
 		c.cursors, c.lanes, c.owed, c.waiting, c.attempts,
 		func() error { return c.pages(db.resources, resourcesHalf.name) },
 		func() error { return c.pages(db.queueFile, queueHalf.name) },
+		func() error { return c.pages(db.indexFile, indexHalf.name) },
 	} {
 		if _, err := guarded(func() (struct{}, error) { return struct{}{}, step() }); err != nil {
 			if ctx.Err() != nil {

@@ -20,6 +20,7 @@ type DB struct {
 	opened uint32
 
 	resources, queueFile *bbolt.DB
+	indexFile            *bbolt.DB
 	logWrites            *committer
 	queueWrites          *committer
 
@@ -37,10 +38,10 @@ type DB struct {
 
 var _ store.DB = (*DB)(nil)
 
-func start(dir, epoch string, opened uint32, resources, queue *bbolt.DB, opts Options) *DB {
+func start(dir, epoch string, opened uint32, resources, queue, index *bbolt.DB, opts Options) *DB {
 	db := &DB{
 		epoch: epoch, clock: opts.Clock, opened: opened,
-		resources: resources, queueFile: queue,
+		resources: resources, queueFile: queue, indexFile: index,
 		changed: make(chan struct{}), idle: make(chan struct{}), closed: make(chan struct{}),
 	}
 	db.logWrites = newCommitter(filepath.Join(dir, resourcesHalf.name), resources, db.wake)
@@ -168,7 +169,7 @@ func (db *DB) Lease(ctx context.Context, name string) (store.Lease, error) {
 	return store.Lease{Name: name, Token: uint64(db.opened)<<32 | uint64(db.grants.Add(1))}, nil
 }
 
-// Close waits for commits and views under way and closes both files.
+// Close waits for commits and views under way and closes the files.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	if db.closing {
@@ -185,7 +186,7 @@ func (db *DB) Close() error {
 	db.logWrites.close()
 	db.queueWrites.close()
 	<-db.idle
-	db.failure = errors.Join(db.resources.Close(), db.queueFile.Close())
+	db.failure = errors.Join(db.resources.Close(), db.queueFile.Close(), db.indexFile.Close())
 	close(db.closed)
 	return db.failure
 }

@@ -1,8 +1,9 @@
-// Package bolt is the embedded storage engine: one folder, two bbolt files, no other process.
+// Package bolt is the embedded storage engine: one folder, three bbolt files, no other process.
 //
 // resources.db is the log: rows are only ever appended, and small indexes lead to them. queue.db is what
 // follows from the log: smaller, busier, and made for deleting. Both carry the format's version and the
-// store's epoch; files that don't fit together are refused and left alone.
+// store's epoch; files that don't fit together are refused and left alone. index.db is what searches look
+// things up in: it follows from the log, so it may be deleted, and one that can't be used is made anew.
 //
 // A write is grouped. One committer per file takes all functions that were queued while the disk was busy
 // with the group before, runs them one by one over an overlay of the committed state, and makes what they

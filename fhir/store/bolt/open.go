@@ -47,7 +47,11 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), resources.Close(), queue.Close())
 	}
-	return start(dir, epoch, opened, resources, queue, opts), nil
+	index, err := openIndex(dir, epoch, opts)
+	if err != nil {
+		return nil, errors.Join(err, resources.Close(), queue.Close())
+	}
+	return start(dir, epoch, opened, resources, queue, index, opts), nil
 }
 
 // prepare makes sure that both files are there and fit together, and returns their epoch.

@@ -267,7 +267,7 @@ func TestOpen_finishesAMakingThatWasCutShort(t *testing.T) {
 				t.Error(err)
 			}
 			entries, err := os.ReadDir(dir)
-			if err != nil || len(entries) != 2 {
+			if err != nil || len(entries) != 3 {
 				t.Errorf("%v, %v", entries, err)
 			}
 		})

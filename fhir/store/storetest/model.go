@@ -18,8 +18,9 @@ type model struct {
 	epoch string
 	now   func() time.Time
 	queue modelQueue
+	index modelIndex
 
-	writing sync.Mutex // held by one Update at a time; taken before queue.writing and mu
+	writing sync.Mutex // held by one Update at a time; taken before queue.writing, index.writing and mu
 
 	mu      sync.Mutex // guards what follows
 	log     []store.Change
@@ -41,7 +42,7 @@ func newModel(now func() time.Time) *model {
 		request: map[string]store.Seq{},
 		changed: make(chan struct{}),
 	}
-	m.queue.db = m
+	m.queue.db, m.index.db = m, m
 	m.queue.state = newQueueState()
 	return m
 }
@@ -56,7 +57,7 @@ func (m *model) reopen() *model {
 	defer m.mu.Unlock()
 	again.epoch, again.grants = m.epoch, m.grants
 	again.log, again.byKey, again.request = m.log, m.byKey, m.request
-	again.queue.state = m.queue.state
+	again.queue.state, again.index.shelves = m.queue.state, m.index.shelves
 	return again
 }
 
@@ -183,6 +184,8 @@ func (m *model) Close() error {
 	defer m.writing.Unlock()
 	m.queue.writing.Lock()
 	defer m.queue.writing.Unlock()
+	m.index.writing.Lock()
+	defer m.index.writing.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.closed {

@@ -29,6 +29,20 @@ func (d *rerun) Update(ctx context.Context, origin store.Origin, fn func(store.W
 
 func (d *rerun) Queue() store.Queue { return &rerunQueue{d.DB.Queue()} }
 
+func (d *rerun) Index() store.Index { return &rerunIndex{d.DB.Index()} }
+
+type rerunIndex struct{ store.Index }
+
+func (x *rerunIndex) Update(ctx context.Context, lease store.Lease, fn func(store.IndexWriter) error) error {
+	_ = x.Index.Update(ctx, lease, func(w store.IndexWriter) error {
+		if err := fn(w); err != nil {
+			return err
+		}
+		return errFirstRun
+	})
+	return x.Index.Update(ctx, lease, fn)
+}
+
 type rerunQueue struct{ store.Queue }
 
 func (q *rerunQueue) Update(ctx context.Context, lease store.Lease, fn func(store.QueueWriter) error) error {

@@ -127,6 +127,8 @@ var lifeTests = []promise{
 			"wait":         f.db.Wait(f.ctx, 0),
 			"queue view":   f.db.Queue().View(f.ctx, func(store.QueueReader) error { return nil }),
 			"queue update": f.db.Queue().Update(f.ctx, store.Lease{}, func(store.QueueWriter) error { return nil }),
+			"index view":   f.db.Index().View(f.ctx, func(store.IndexReader) error { return nil }),
+			"index update": f.db.Index().Update(f.ctx, store.Lease{}, func(store.IndexWriter) error { return nil }),
 			"check":        f.db.Check(f.ctx, nil),
 		} {
 			if !errors.Is(err, store.ErrClosed) {
