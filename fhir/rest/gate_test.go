@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/store"
 )
 
 // maskingGate hides a word on every read path, refuses another, and puts a status in.
 type maskingGate struct{}
 
-func (maskingGate) Admit(in fhir.Incoming, prev *fhir.Resource, _ time.Time) (fhir.Incoming, error) {
+func (g maskingGate) Admission(store.Reader, string) store.Admit { return g.admit }
+
+func (maskingGate) admit(in fhir.Incoming, prev *fhir.Resource, _ time.Time) (fhir.Incoming, error) {
 	switch raw := string(in.Doc.Bytes()); {
 	case in.Type != fhir.Subscription:
 		return in, nil

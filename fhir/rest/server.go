@@ -116,10 +116,11 @@ func parseBase(raw string) (string, error) {
 	return strings.TrimRight(raw, "/"), nil
 }
 
-// Gate guards resources that the server has an interest in: today, Subscriptions.
+// Gate guards resources that the server has an interest in: Subscriptions and SearchParameters.
 type Gate interface {
-	// Admit runs inside the transaction: it may refuse what a client wrote, or put in what the server owns.
-	Admit(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir.Incoming, error)
+	// Admission judges the writes of a tenant inside a transaction: it may refuse what a client wrote, or put in
+	// what the server owns. What the transaction wrote before counts.
+	Admission(tx store.Reader, tenant string) store.Admit
 	// Redact returns the JSON that may be shown: every read path asks it.
 	Redact(r *fhir.Resource) []byte
 	// Echo returns the JSON of the answer to a create; sent is what the client sent a moment ago.
@@ -129,8 +130,6 @@ type Gate interface {
 // open is the Gate that guards nothing.
 type open struct{}
 
-func (open) Admit(in fhir.Incoming, _ *fhir.Resource, _ time.Time) (fhir.Incoming, error) {
-	return in, nil
-}
+func (open) Admission(store.Reader, string) store.Admit    { return nil }
 func (open) Redact(r *fhir.Resource) []byte                { return r.JSON }
 func (open) Echo(r *fhir.Resource, _ fhir.Incoming) []byte { return r.JSON }
