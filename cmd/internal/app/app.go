@@ -78,7 +78,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
 	admission := parsing
 	admission.Policy = policy
-	gate := subscription.NewGate(admission)
+	admitting := subscription.NewGate(admission)
 	env := criteria.Env{Bases: []string{s.base}, Zone: time.UTC}
 	counters := newMetrics(s)
 
@@ -91,7 +91,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Subscription: currents.Current,
 		ID:           subscription.ID,
 		WithStatus:   subscription.WithStatus,
-		Redact:       gate.Redact,
+		Redact:       admitting.Redact,
 		Health:       subscription.HealthPolicy{ErrorFailures: set.errorTries, ErrorAge: set.errorAfter, OffAge: o.OffAfter},
 		Drain:        o.Drain,
 		Log:          o.Log,
@@ -102,7 +102,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{search.New(s.db, definitions, search.Options{}), env},
-		Gate: gate, Definitions: definitions,
+		Gate: gate{admitting}, Definitions: definitions,
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
 		Log: o.Log, Version: o.Version,
