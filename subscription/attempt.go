@@ -154,13 +154,14 @@ func (d *Deliverer) judge(l *lane, r result) {
 	if n.Began.IsZero() {
 		n.Began = r.started
 	}
-	if !Spared(r.sub.Ladder, r.failure) {
-		n.Tries++
+	n.Tries++
+	if Spared(r.sub.Ladder, r.failure) {
+		n.Spared++
 	}
 	a := store.Attempt{
 		Lane: n.Lane, Number: n.Number, ID: d.id(n),
 		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction,
-		Try: r.n.Tries + 1, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
+		Try: n.Tries, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
 	}
 	was := l.breaker.Open
 	switch {
@@ -209,7 +210,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 // retry decides when a failed notification is tried again, or that it is not. What is owed when the
 // Subscription is about to be switched off stays owed, even if its ladder ends with the same attempt.
 func (d *Deliverer) retry(l *lane, n *store.Notification, r result) store.State {
-	wait, giveUp := Next(r.sub.Ladder, n.Tries, n.Began, r.ended, r.failure, d.o.Random())
+	wait, giveUp := Next(r.sub.Ladder, n.Tries-n.Spared, n.Began, r.ended, r.failure, d.o.Random())
 	off := l.gone != nil || l.health.Verdict(d.o.Health, r.ended) == Off
 	if giveUp && !off {
 		return store.Failed

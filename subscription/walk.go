@@ -121,7 +121,7 @@ func (d *Deliverer) rearmStep(ctx context.Context, l *lane, current Current, now
 		case current.SkipBacklog && n.Updated.Before(current.Armed):
 			skip = append(skip, n)
 		case !n.Began.IsZero() && n.Began.Before(current.Armed):
-			n.Tries, n.Began, n.Next = 0, time.Time{}, time.Time{}
+			n.Tries, n.Spared, n.Began, n.Next = 0, 0, time.Time{}, time.Time{}
 			reset = append(reset, n)
 		}
 	}

@@ -62,8 +62,8 @@ func (n Notification) Check() error {
 	switch {
 	case n.Number == 0:
 		return errors.New("notifications are numbered from 1")
-	case n.Tries < 0:
-		return errors.New("a notification can't have been tried less than never")
+	case n.Tries < 0, n.Spared < 0, n.Spared > n.Tries:
+		return errors.New("a notification can't have been tried less than never, nor spared more often than tried")
 	}
 	return errors.Join(checkFocus(n.Lane, n.Focus), checkTime("next", n.Next))
 }

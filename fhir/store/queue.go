@@ -76,9 +76,10 @@ type Notification struct {
 	Cause       string    // "" for the version's own change
 	Updated     time.Time // lastUpdated of the change
 
-	Tries int       // attempts since the ladder began
-	Began time.Time // when the give-up clock began; zero before the first attempt or deferral
-	Next  time.Time // not before; zero: never tried, due now
+	Tries  int       // attempts since the ladder began
+	Spared int       // how many of them do not count against the ladder
+	Began  time.Time // when the give-up clock began; zero before the first attempt or deferral
+	Next   time.Time // not before; zero: never tried, due now
 }
 
 // Attempt is a line of the attempt log: one request and its answer, or a change of state without a request.

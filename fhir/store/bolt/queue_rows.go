@@ -111,7 +111,7 @@ func encodeNotification(n store.Notification) []byte {
 	b := append(make([]byte, 0, 48+len(n.Focus.Type)+len(n.Focus.ID)+len(n.Cause)), queueEncoding)
 	b = appendFocus(b, n.Focus, n.Version, n.Interaction)
 	b = appendTime(appendString(b, n.Cause), n.Updated)
-	b = binary.AppendUvarint(b, uint64(n.Tries))
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(n.Tries)), uint64(n.Spared))
 	return appendTime(appendTime(b, n.Began), n.Next)
 }
 
@@ -121,7 +121,7 @@ func decodeNotification(lane store.Lane, number uint64, v []byte) (store.Notific
 	n := store.Notification{Lane: lane, Number: number}
 	n.Focus, n.Version, n.Interaction = d.focus(lane)
 	n.Cause, n.Updated = d.string(), d.time()
-	n.Tries, n.Began, n.Next = d.count(), d.time(), d.time()
+	n.Tries, n.Spared, n.Began, n.Next = d.count(), d.count(), d.time(), d.time()
 	if err := d.end(); err != nil {
 		return store.Notification{}, fmt.Errorf("lane %s/%s, number %d: %w", lane.Tenant, lane.Subscription, number, err)
 	}

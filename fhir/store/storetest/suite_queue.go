@@ -28,7 +28,7 @@ func owe(l store.Lane, number uint64, minutes int) store.Notification {
 		Version: 3, Interaction: fhir.Update, Cause: "Task/7", Updated: fhir.Millis(noon),
 	}
 	if minutes != 0 {
-		n.Tries, n.Began, n.Next = minutes, noon, noon.Add(time.Duration(minutes)*time.Minute)
+		n.Tries, n.Spared, n.Began, n.Next = minutes, minutes/2, noon, noon.Add(time.Duration(minutes)*time.Minute)
 	}
 	return n
 }
@@ -192,7 +192,7 @@ var queueTests = []promise{
 		a, other := lane("a"), store.Lane{Tenant: "other", Subscription: "a"}
 		all := []store.Notification{owe(a, 1, 0), owe(a, 2, 30), owe(a, 3, -10), owe(a, 4, 10), owe(a, 300, 0)}
 		for i := range all {
-			all[i].Tries = max(all[i].Tries, 0)
+			all[i].Tries, all[i].Spared = max(all[i].Tries, 0), max(all[i].Spared, 0)
 		}
 		f.update(t, oweAll(all[3], all[0], all[4], all[1], all[2], owe(other, 1, 1), owe(lane("a.b"), 1, 1)))
 		want := laneDump{
