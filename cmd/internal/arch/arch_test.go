@@ -47,6 +47,8 @@ var layers = map[string]rule{
 	"cmd/internal/app":      {level: 7, foreign: []string{"github.com/prometheus/client_golang/"}},
 	"cmd/internal/e2e":      {level: 8},
 	"cmd/fhirhook":          {level: 9, foreign: []string{"github.com/alecthomas/kong", "go.yaml.in/yaml/"}},
+
+	"subscription/expression": {level: 1, foreign: []string{"github.com/gofhir/fhirpath/", "github.com/antlr4-go/antlr/"}},
 }
 
 // TestArch_importsPointDown parses imports itself: a list made by another process would not be seen by the
