@@ -10,6 +10,10 @@ type Env struct {
 	Now   time.Time      // for ap on dates
 	Bases []string       // own base URLs: absolute references under them are local
 	Zone  *time.Location // of dates that name none (R4 search.html#date); nil: UTC
+
+	// Lookup sees the other resources; it must be about the subject's tenant and place. With nil, queries that
+	// look further than their subject can't be decided (Subject.Err).
+	Lookup *Lookup
 }
 
 func (e Env) zone() *time.Location {

@@ -35,12 +35,15 @@ func (s *Subject) AppendKeys(out []string, p *Param) []string {
 
 // equality tells whether all of a term's values have keys.
 func (t *Term) equality() bool {
+	if t.linked != nil {
+		return false
+	}
 	switch t.Kind {
 	case Token, URI:
 		return t.Modifier == ""
 	case Reference:
-		return t.Modifier != modifierMissing && t.Modifier != modifierIdentifier && t.Modifier != modifierBelow
-	case String:
+		return t.Modifier == "" || fhir.Type(t.Modifier).Known()
+	case String: // _text and _content take no modifier
 		return t.Modifier == modifierExact
 	default:
 		return false

@@ -89,7 +89,7 @@ func TestQuery_truthTable(t *testing.T) {
 
 // TestParse_refuses holds each row of testdata/refused.tsv: kind, where it points, a part of its text.
 func TestParse_refuses(t *testing.T) {
-	kinds := map[string]fhir.Kind{"not-supported": fhir.NotSupported, "value": fhir.Value, "required": fhir.Required, "invalid": fhir.Invalid}
+	kinds := map[string]fhir.Kind{"not-supported": fhir.NotSupported, "value": fhir.Value, "required": fhir.Required, "invalid": fhir.Invalid, "too-costly": fhir.TooCostly}
 	for _, row := range rows(t, "testdata/refused.tsv") {
 		q, err := Parse(row[0], R4())
 		if err == nil {

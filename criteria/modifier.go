@@ -27,40 +27,67 @@ var offered = map[Kind][]string{
 	Number:    {modifierMissing},
 	Date:      {modifierMissing},
 	Quantity:  {modifierMissing},
-	String:    {modifierMissing, modifierExact, modifierContains},
-	Token:     {modifierMissing, modifierNot, modifierText, modifierOfType},
+	String:    {modifierMissing, modifierExact, modifierContains, modifierText},
+	Token:     {modifierMissing, modifierNot, modifierText},
 	Reference: {modifierMissing, modifierIdentifier},
 	URI:       {modifierMissing, modifierAbove, modifierBelow},
-}
-
-// later lists what R4 defines for a kind and this engine cannot evaluate yet.
-var later = map[Kind][]string{
-	String:    {modifierText},
-	Token:     {modifierIn, modifierNotIn, modifierAbove, modifierBelow},
-	Reference: {modifierAbove, modifierBelow},
+	Special:   {modifierMissing},
 }
 
 // checkModifier tells whether p takes the modifier. It is refused in lenient searches too: to leave a
 // modifier away would turn the question into another one (R4 search.html#modifiers: SHALL reject).
 func checkModifier(p *Param, modifier string) *fhir.Error {
-	allowed := offered[p.Kind]
+	allowed := p.Modifiers()
 	switch {
 	case modifier == "" || slices.Contains(allowed, modifier):
-		return nil
-	case p.Kind == Token && (modifier == modifierAbove || modifier == modifierBelow) && p.mediaTypes():
-		return nil
-	case p.Kind == Reference && modifier == modifierBelow && p.canonicals():
 		return nil
 	case p.Kind == Reference && fhir.Type(modifier).Known():
 		if p.mayTarget(fhir.Type(modifier)) {
 			return nil
 		}
 		return fhir.Errorf(fhir.NotSupported, "", "%s never refers to a %s; it may refer to %s", p.Code, modifier, listTypes(p.Targets))
-	case slices.Contains(later[p.Kind], modifier):
-		return fhir.Errorf(fhir.NotSupported, "", "the modifier :%s is not supported yet on %s, a %s parameter%s", modifier, p.Code, p.Kind, accepted(p, allowed))
+	case p.Kind == Reference && (modifier == modifierAbove || modifier == modifierBelow):
+		return fhir.Errorf(fhir.NotSupported, "", "the modifier :%s does not apply to %s: none of the types that it may refer to has a hierarchy%s", modifier, p.Code, accepted(p, allowed))
+	case p.Kind == Token && slices.Contains(conceptual, modifier):
+		return fhir.Errorf(fhir.NotSupported, "", "the modifier :%s does not apply to %s, whose values are no codes of a code system%s", modifier, p.Code, accepted(p, allowed))
 	default:
 		return fhir.Errorf(fhir.NotSupported, "", "%s is a %s parameter, and the modifier :%s does not apply to it%s", p.Code, p.Kind, clip(modifier), accepted(p, allowed))
 	}
+}
+
+// conceptual are the modifiers that ask for terminology.
+var conceptual = []string{modifierIn, modifierNotIn, modifierAbove, modifierBelow}
+
+// Modifiers lists what the parameter takes, beside :[type] of references.
+func (p *Param) Modifiers() []string {
+	if p.Expression == "" {
+		return nil
+	}
+	all := slices.Clone(offered[p.Kind])
+	switch p.Kind {
+	case Token:
+		if p.selects("Identifier") {
+			all = append(all, modifierOfType)
+		}
+		switch {
+		case p.mediaTypes():
+			all = append(all, modifierAbove, modifierBelow)
+		case p.selects("CodeableConcept", "Coding", "code"):
+			all = append(all, conceptual...)
+		}
+	case Reference:
+		switch {
+		case len(p.hierarchies()) > 0:
+			all = append(all, modifierAbove, modifierBelow)
+		case p.canonicals():
+			all = append(all, modifierBelow)
+		}
+	}
+	return all
+}
+
+func (p *Param) selects(types ...string) bool {
+	return slices.ContainsFunc(p.paths, func(x path) bool { return slices.Contains(types, x.typ) })
 }
 
 func accepted(p *Param, allowed []string) string {
@@ -84,7 +111,7 @@ func (p *Param) mayTarget(t fhir.Type) bool {
 
 // canonicals tells whether p selects canonical URLs, whose :below needs no hierarchy.
 func (p *Param) canonicals() bool {
-	return slices.ContainsFunc(p.paths, func(x path) bool { return x.typ == "canonical" })
+	return p.selects("canonical")
 }
 
 // mediaTypes tells whether p selects MIME types, whose :above and :below need no code system.

@@ -131,6 +131,7 @@ type builder struct {
 	lenient bool
 	results bool // result parameters are told of as what they are
 	ignored []Ignored
+	hops    int // references followed from the query's own types
 }
 
 func (b *builder) query(pairs []Pair) (*Query, error) {
@@ -161,37 +162,46 @@ func (b *builder) query(pairs []Pair) (*Query, error) {
 }
 
 func (b *builder) term(pair Pair) (*Term, *fhir.Error) {
-	name, modifier, modified := strings.Cut(pair.Name, ":")
-	if err := notYet(pair.Name); err != nil {
+	if err := refused(pair.Name); err != nil {
 		return nil, err
 	}
-	head, _, chained := strings.Cut(name, ".")
-	p, err := b.param(head)
+	name, modifier, modified := strings.Cut(pair.Name, ":")
+	switch {
+	case name == parameterHas:
+		return b.reverse(pair)
+	case name == parameterList:
+		return parseList(modifier, pair.Value)
+	}
+	if head, rest, chained := strings.Cut(pair.Name, "."); chained {
+		return b.chain(head, rest, pair)
+	}
+	p, err := b.param(name)
 	switch {
 	case err != nil:
 		return nil, err
-	case chained || strings.Contains(modifier, "."):
-		return nil, chainRefused(p, pair.Name)
 	case modified && modifier == "":
 		return nil, fhir.Errorf(fhir.NotSupported, "", "behind the colon of %q a modifier is missing", clip(pair.Name))
 	}
-	t, err := parseTerm(p, modifier, pair.Value)
+	var t *Term
+	if name == parameterFilter {
+		t, err = b.filter(modifier, pair.Value)
+	} else {
+		t, err = parseTerm(p, modifier, pair.Value)
+	}
 	if err != nil || t == nil {
 		return nil, err
 	}
+	b.bind(t, p)
+	return t, nil
+}
+
+// bind tells a term which parameter it is about in each of the builder's types.
+func (b *builder) bind(t *Term, p *Param) {
 	if len(b.types) == 1 {
 		t.param = p
 	} else {
 		t.table = b.table
 	}
-	return t, nil
-}
-
-func chainRefused(p *Param, name string) *fhir.Error {
-	if p.Kind != Reference {
-		return fhir.Errorf(fhir.NotSupported, "", "%q chains from %s, which is a %s parameter: only reference parameters can be chained", clip(name), p.Code, p.Kind)
-	}
-	return fhir.Errorf(fhir.NotSupported, "", "%q is a chained parameter, and those are not supported yet: name the referenced resource itself, as in %s=Type/id", clip(name), p.Code)
 }
 
 // param finds a parameter that all the types have, with one meaning.

@@ -1,6 +1,7 @@
 package criteria
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ type Query struct {
 	text  string
 	table *Definitions // that it was compiled with
 	named bool         // the types came as _type
+	far   bool         // some term is
 }
 
 // Types are the resource types that the query is about, sorted; none means all. It must not be changed.
@@ -22,20 +24,72 @@ func (q *Query) Types() []fhir.Type { return q.types }
 // Terms are the parameters that filter, in the order given; all of them must hold. It must not be changed.
 func (q *Query) Terms() []Term { return q.terms }
 
-// Match tells whether the query finds the resource. A deleted one is never found.
+// Match tells whether the query finds the resource, for queries that look at nothing else (Far). A deleted
+// one is never found.
 func (q *Query) Match(r *fhir.Resource, env Env) bool { return q.Matches(NewSubject(r, env)) }
 
-// Matches is Match for a subject that several queries share.
+// Far tells whether the query looks at other resources than its subject, and so can fail.
+func (q *Query) Far() bool { return q.far }
+
+// Matches is Match for a subject that several queries share, and for queries that look further. The answer
+// counts only if the subject's Err is nil. What the subject itself decides is never left open by what can't be
+// looked up: those terms come first.
 func (q *Query) Matches(s *Subject) bool {
+	s.begin()
 	if s.resource.Deleted || !q.About(s.resource.Key.Type) {
 		return false
 	}
 	for i := range q.terms {
-		if !q.terms[i].Holds(s) {
+		if t := &q.terms[i]; !t.far() && !t.Holds(s) {
+			return false
+		}
+	}
+	if !q.far {
+		return true
+	}
+	for i := range q.terms {
+		t := &q.terms[i]
+		if !t.far() {
+			continue
+		}
+		holds := t.Holds(s)
+		if err := s.Err(); err != nil {
+			s.env.Lookup.err = about(t, err)
+			return false
+		}
+		if !holds {
 			return false
 		}
 	}
 	return true
+}
+
+// Check tells whether what the query names besides its subject (a ValueSet, a CodeSystem) is there and can be
+// evaluated, as far as that does not depend on the subject.
+func (q *Query) Check(env Env) error {
+	if !q.far {
+		return nil
+	}
+	s := NewSubject(&fhir.Resource{}, env)
+	s.begin()
+	for i := range q.terms {
+		q.terms[i].check(s)
+		if err := s.Err(); err != nil {
+			return about(&q.terms[i], err)
+		}
+	}
+	return nil
+}
+
+// about names the term in an error about it.
+func about(t *Term, err error) error {
+	e, ok := errors.AsType[*fhir.Error](err)
+	if !ok || e.Expression != "" {
+		return err
+	}
+	named := *e
+	named.Expression = "http." + parameterName(t.Name)
+	return &named
 }
 
 // About tells whether the query is about resources of a type.
@@ -65,7 +119,11 @@ func (q *Query) Pairs() []Pair {
 func (q *Query) String() string { return q.text }
 
 func newQuery(types []fhir.Type, terms []Term, table *Definitions) *Query {
-	return &Query{slices.Clip(types), slices.Clip(terms), canonicalText(types, terms), table, false}
+	q := &Query{types: slices.Clip(types), terms: slices.Clip(terms), text: canonicalText(types, terms), table: table}
+	for i := range q.terms {
+		q.far = q.far || q.terms[i].far()
+	}
+	return q
 }
 
 func canonicalText(types []fhir.Type, terms []Term) string {

@@ -74,10 +74,15 @@ func pointsTo(l Leaf) (target, bool) {
 	if l.Type == "Reference" {
 		return targetOf(s), true
 	}
+	return canonicalOf(s), true
+}
+
+// canonicalOf splits url|version.
+func canonicalOf(s string) target {
 	url, version, _ := strings.Cut(s, "|")
 	t := targetOf(url)
 	t.whole, t.version, t.canonical = s, version, true
-	return t, true
+	return t
 }
 
 // referenceValue is a value of a reference parameter: id, Type/id, Type/id/_history/v, a URL or URN, or a

@@ -8,31 +8,28 @@ import (
 	"fhirhook/fhir"
 )
 
-// parameterType is the system-level parameter that names types.
-const parameterType = "_type"
+// Parameters with rules of their own.
+const (
+	parameterType    = "_type" // at system level it names types
+	parameterQuery   = "_query"
+	parameterHas     = "_has"
+	parameterList    = "_list"
+	parameterFilter  = "_filter"
+	parameterText    = "_text"
+	parameterContent = "_content"
+)
 
 // errUnknown is the cause of errors about names that no table has: what a lenient search may leave out.
 var errUnknown = errors.New("unknown search parameter")
 
-// notYetSupported are the parameters that R4 defines and this engine can't evaluate. They are refused even
-// by lenient searches: unlike an unknown name, they say something.
-var notYetSupported = map[string]string{
-	"_content": "full-text search is not supported yet",
-	"_filter":  "filter expressions are not supported yet: write the conditions as search parameters",
-	"_has":     "reverse chaining is not supported yet",
-	"_list":    "searching the members of a List is not supported yet",
-	"_query":   "there are no named queries here",
-	"_text":    "full-text search is not supported yet",
-	"near":     "searching by distance is not supported yet",
-}
-
-func notYet(fullName string) *fhir.Error {
-	name := parameterName(fullName)
-	if name == parameterType {
+// refused refuses the parameters that R4 defines and that have no meaning where they stand. They are refused
+// even by lenient searches: unlike an unknown name, they say something.
+func refused(fullName string) *fhir.Error {
+	switch parameterName(fullName) {
+	case parameterType:
 		return fhir.Errorf(fhir.NotSupported, "", "_type is for searches over all types, at [base]?_type=…; here the type is named already")
-	}
-	if reason, ok := notYetSupported[name]; ok {
-		return fhir.Errorf(fhir.NotSupported, "", "%s: %s", name, reason)
+	case parameterQuery:
+		return fhir.Errorf(fhir.NotSupported, "", "_query: there are no named queries here")
 	}
 	return nil
 }
@@ -64,7 +61,7 @@ func (b *builder) codes() []string {
 	}
 	var codes []string
 	for p := range b.table.Params(t) {
-		if notYet(p.Code) != nil {
+		if refused(p.Code) != nil {
 			continue
 		}
 		if _, err := b.param(p.Code); len(b.types) == 1 || err == nil {

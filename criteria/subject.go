@@ -16,12 +16,17 @@ type Subject struct {
 	byParam  map[*Param]*values
 	bases    []string // Env.Bases as place writes them, made when first asked for
 	based    bool
+
+	embedded  bool     // it is a resource inside another
+	container *Subject // of a contained one
+	parts     map[int]*Subject
+	spoken    [2]*speech // of the narrative and of everything, made when first asked for
 }
 
 // NewSubject prepares a resource for matching.
 func NewSubject(r *fhir.Resource, env Env) *Subject {
 	s := &Subject{resource: r, env: env, byParam: map[*Param]*values{}}
-	if !r.Deleted {
+	if len(r.JSON) > 0 {
 		s.root = r.Doc().Root()
 	}
 	return s
@@ -131,6 +136,8 @@ func (x *values) add(s *Subject, l Leaf) {
 		if a, ok := addressOf(l); ok {
 			x.addresses, x.present = append(x.addresses, a), true
 		}
+	case Special:
+		x.keep(l)
 	}
 }
 

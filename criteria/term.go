@@ -11,39 +11,75 @@ import (
 type Value interface {
 	// String writes the value as a search expression has it, escaped, in its canonical form.
 	String() string
-	// matches tells whether one of a parameter's values in the subject is what the Value means. A Value
-	// that has to look further than the subject (chains, _has) will find its way through it, too.
+	// matches tells whether one of a parameter's values in the subject is what the Value means. A Value that
+	// has to look further than the subject finds its way through it, too.
 	matches(s *Subject, x *values) bool
 }
 
-// Term is one parameter of a query. It holds if one of its values matches, with :not if none does.
+// farValue is a Value that looks at other resources.
+type farValue interface {
+	Value
+	// check looks at what does not depend on the subject, which lends its surroundings only.
+	check(s *Subject)
+}
+
+// Term is one parameter of a query. It holds if one of its values matches, with :not and :not-in if none does.
 type Term struct {
-	Name     string // the parameter's code
+	Name     string // the parameter's code, with what leads to it in a chain (subject:Patient.name) or by _has
 	Modifier string // without its colon
 	Kind     Kind
 	Values   []Value
 
-	param *Param       // where the query has one type
-	table *Definitions // else
+	param  *Param       // where the query has one type
+	table  *Definitions // else
+	linked *Linked      // the term is held against other resources
 }
 
-// Param is the parameter as it applies to a type.
+// Param is the parameter as it applies to a type; false if it doesn't, and of a Linked term.
 func (t *Term) Param(of fhir.Type) (*Param, bool) {
-	if t.param != nil {
-		return t.param, t.param.Type == of
+	switch {
+	case t.linked != nil:
+		return nil, false
+	case t.param != nil:
+		return t.param, t.param.Type == of || t.param == listParam
+	default:
+		return t.table.Param(of, t.Name)
 	}
-	return t.table.Param(of, t.Name)
+}
+
+// far tells whether the term looks at other resources.
+func (t *Term) far() bool {
+	if t.linked != nil {
+		return true
+	}
+	_, ok := t.Values[0].(farValue)
+	return ok
+}
+
+func (t *Term) check(s *Subject) {
+	if t.linked != nil {
+		t.linked.Inner.check(s)
+		return
+	}
+	for _, v := range t.Values {
+		if v, ok := v.(farValue); ok {
+			v.check(s)
+		}
+	}
 }
 
 // Holds tells whether the term by itself is true of a subject of a type that it is about.
 func (t *Term) Holds(s *Subject) bool {
+	if t.linked != nil {
+		return t.linked.holds(s)
+	}
 	p, ok := t.Param(s.resource.Key.Type)
 	if !ok {
 		return false
 	}
 	x := s.values(p)
 	found := slices.ContainsFunc(t.Values, func(v Value) bool { return v.matches(s, x) })
-	return found != (t.Modifier == modifierNot)
+	return found != (t.Modifier == modifierNot || t.Modifier == modifierNotIn)
 }
 
 // pair is the term as a decoded query parameter.
@@ -114,11 +150,11 @@ func parseValue(p *Param, modifier, s string) (Value, *fhir.Error) {
 	case Date:
 		return parseDate(s)
 	case String:
-		return parseString(s, modifier)
+		return parseStringValue(p, s, modifier)
 	case Token:
-		return parseTokenValue(s, modifier)
+		return parseTokenValue(p, s, modifier)
 	case Reference:
-		return parseReferenceValue(s, modifier)
+		return parseReferenceValue(p, s, modifier)
 	case Composite:
 		return parseComposite(p, s)
 	case Quantity:
@@ -126,30 +162,52 @@ func parseValue(p *Param, modifier, s string) (Value, *fhir.Error) {
 	case URI:
 		return parseURI(s, modifier)
 	default:
-		return nil, fhir.Errorf(fhir.NotSupported, "", "%s is not supported yet", p.Code)
+		if p.Usage != "nearby" {
+			return nil, fhir.Errorf(fhir.NotSupported, "", "%s is a special parameter, and nothing here knows how to evaluate it", p.Code)
+		}
+		return parseNear(s)
 	}
 }
 
-func parseTokenValue(s, modifier string) (Value, *fhir.Error) {
+func parseStringValue(p *Param, s, modifier string) (Value, *fhir.Error) {
+	switch {
+	case p.Expression == "":
+		return parseSpoken(p, s)
+	case modifier == modifierText:
+		return parseWorded(s)
+	default:
+		return parseString(s, modifier)
+	}
+}
+
+func parseTokenValue(p *Param, s, modifier string) (Value, *fhir.Error) {
 	switch modifier {
 	case modifierText:
 		return parseLabel(s)
 	case modifierOfType:
 		return parseOfType(s)
+	case modifierIn, modifierNotIn:
+		return parseMember(s)
 	case modifierAbove, modifierBelow:
-		return parseMedia(s, modifier)
+		if p.mediaTypes() {
+			return parseMedia(s, modifier)
+		}
+		return parseSubsumed(p, s, modifier)
 	default:
 		return parseToken(s)
 	}
 }
 
-func parseReferenceValue(s, modifier string) (Value, *fhir.Error) {
+func parseReferenceValue(p *Param, s, modifier string) (Value, *fhir.Error) {
 	switch modifier {
 	case modifierIdentifier:
 		v, err := parseToken(s)
 		return identifierValue{v}, err
-	case modifierBelow:
-		return parseCanonicalBelow(s)
+	case modifierAbove, modifierBelow:
+		if modifier == modifierBelow && p.canonicals() {
+			return parseCanonicalBelow(s)
+		}
+		return parseHierarchy(p, s, modifier)
 	default:
 		return parseReference(s, modifier)
 	}
