@@ -40,10 +40,13 @@ func newStatement(o Options, now time.Time) []byte {
 	rest := models.CapabilityStatementRest{
 		Mode:        models.RestfulCapabilityModeServer,
 		Interaction: systemInteractions(),
+		Operation:   operationsOn("", o.Operations),
 		Security:    &models.CapabilityStatementRestSecurity{Description: ptr("No authentication: the server listens on loopback only, or behind a proxy that authenticates.")},
 	}
 	for _, t := range fhir.Types() {
-		rest.Resource = append(rest.Resource, resourceCapability(t, o.Definitions))
+		capability := resourceCapability(t, o.Definitions)
+		capability.Operation = operationsOn(t, o.Operations)
+		rest.Resource = append(rest.Resource, capability)
 	}
 	return encode(firstType{models.CapabilityStatement{
 		Status: models.PublicationStatusActive,

@@ -75,6 +75,7 @@ func (s *Server) router() *echo.Echo {
 		}
 	}
 	s.closeNames(e)
+	s.addOperations(e)
 	return e
 }
 

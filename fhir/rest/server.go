@@ -26,6 +26,7 @@ type Options struct {
 	Search      Searcher
 	Gate        Gate                  // nil: resources pass as they are
 	Definitions *criteria.Definitions // search parameters for the CapabilityStatement
+	Operations  []Operation
 
 	// BaseURL is [base] in every absolute URL that is written; one without a path is taken for the server's root, and Prefix
 	// is put behind it. Empty: the Host header, or what a trusted proxy forwards.
@@ -72,6 +73,9 @@ func New(o Options) (*Server, error) {
 	}
 	base, err := parseBase(o.BaseURL)
 	if err != nil {
+		problems = append(problems, err)
+	}
+	if err := checkOperations(o.Operations); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {
