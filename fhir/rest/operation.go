@@ -124,7 +124,7 @@ func (s *Server) operate(path string, all []Operation) echo.HandlerFunc {
 		if method == http.MethodOptions {
 			return c.NoContent(http.StatusNoContent)
 		}
-		return echo.ErrMethodNotAllowed
+		return fhir.Errorf(fhir.MethodNotAllowed, "", "$%s does not offer that method here: the Allow header lists those it does", all[0].Name)
 	}
 }
 
