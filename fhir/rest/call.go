@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fhirhook/fhir"
+	"fhirhook/fhir/patch"
 	"fhirhook/fhir/store"
 )
 
@@ -14,7 +15,8 @@ type call struct {
 	cond   conditions
 	prefer prefer
 	origin store.Origin
-	in     fhir.Incoming // of create and update: the resource
+	in     fhir.Incoming // of create and update: the resource; of a FHIRPath Patch: its Parameters
+	patch  patch.Patch   // of patch
 	bundle fhir.Incoming // of process
 }
 

@@ -22,7 +22,7 @@ func (s *Server) createOnce(ctx context.Context, tx store.Writer, w write) (answ
 	if match == nil {
 		key := w.key()
 		key.ID = w.fresh
-		saved, err := store.Create(tx, key, w.in, s.Gate.Admit)
+		saved, err := store.Create(tx, key, w.in, s.admit(tx, key))
 		return s.saved(w.call, saved), err
 	}
 	a := s.saved(w.call, store.Saved{Resource: match})
@@ -54,17 +54,19 @@ func (s *Server) removeConditional(ctx context.Context, tx store.Writer, w write
 	}
 }
 
-// conditionalKey is the resource that a conditional update is about (R4 http.html#cond-update).
+// conditionalKey is the resource that a conditional update or patch is about (R4 http.html#cond-update).
 func (s *Server) conditionalKey(ctx context.Context, tx store.Writer, w write) (fhir.Key, error) {
 	match, err := s.one(ctx, tx, w.call, w.target.typ, "", w.target.query)
 	key := w.key()
 	switch {
 	case err != nil:
 		return key, err
-	case match != nil && w.in.ID != "" && w.in.ID != match.Key.ID:
+	case match != nil && w.code == update && w.in.ID != "" && w.in.ID != match.Key.ID:
 		return key, fhir.Errorf(fhir.Invalid, string(w.in.Type)+".id", "the resource has id %q, and the search finds %s: leave the id out, or send the one that is found", w.in.ID, match.Key)
 	case match != nil:
 		return match.Key, nil
+	case w.code == patchOne:
+		return key, fhir.Errorf(fhir.NotFound, "", "%s?%s finds nothing to patch", w.target.typ, encodeQuery(w.target.query))
 	case w.in.ID == "":
 		key.ID = w.fresh
 		return key, nil

@@ -83,8 +83,11 @@ func (s *Server) part(c *call, i int, n tape.Node) (part, error) {
 	case !p.call.cond.ifModifiedSince.IsZero() && p.route.code != read && p.route.code != vread:
 		return p, fhir.Errorf(fhir.NotSupported, entryRequest+".ifModifiedSince", "ifModifiedSince has no meaning for the interaction %s: leave it out", p.route.code)
 	}
-	if p.method == http.MethodPost || p.method == http.MethodPut {
+	switch p.method {
+	case http.MethodPost, http.MethodPut:
 		p.call.in, err = s.partResource(n.Get("resource"))
+	case http.MethodPatch:
+		p.call.patch, p.call.in, err = s.partPatch(n.Get("resource"))
 	}
 	return p, err
 }

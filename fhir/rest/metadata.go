@@ -58,6 +58,7 @@ func newStatement(o Options, now time.Time) []byte {
 		Software:    &software,
 		FhirVersion: models.FHIRVersion4_0_1,
 		Format:      []string{FHIRJSON, "json"},
+		PatchFormat: []string{jsonPatchType, mergePatchType, FHIRJSON},
 		Rest:        []models.CapabilityStatementRest{rest},
 	}})
 }

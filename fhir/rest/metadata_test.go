@@ -39,7 +39,7 @@ func TestMetadata_holdsItsInvariants(t *testing.T) {
 			codes = append(codes, i.Code.Code())
 		}
 		slices.Sort(codes)
-		if want := []string{"create", "delete", "history-instance", "history-type", "read", "search-type", "update", "vread"}; !slices.Equal(codes, want) {
+		if want := []string{"create", "delete", "history-instance", "history-type", "patch", "read", "search-type", "update", "vread"}; !slices.Equal(codes, want) {
 			t.Errorf("%s: %v", res.Type.Code(), codes)
 		}
 		seen := map[string]bool{}

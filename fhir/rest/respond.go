@@ -30,7 +30,7 @@ func (q *request) respond(c *call, a answer) error {
 	if a.etag != "" {
 		header.Set("ETag", a.etag)
 	}
-	if applied := c.prefer.applied(c.code == create || c.code == update || c.code == remove); applied != "" {
+	if applied := c.prefer.applied(c.code.writes()); applied != "" {
 		header.Set("Preference-Applied", applied)
 	}
 	return q.write(a.status, a.body)

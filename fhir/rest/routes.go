@@ -19,6 +19,7 @@ const (
 	read            interaction = "read"
 	vread           interaction = "vread"
 	update          interaction = "update"
+	patchOne        interaction = "patch"
 	remove          interaction = "delete"
 	create          interaction = "create"
 	historyInstance interaction = "history-instance"
@@ -29,6 +30,11 @@ const (
 	capability      interaction = "capabilities"
 	process         interaction = "batch" // and transaction: the Bundle says which
 )
+
+// writes tells whether the interaction changes resources by itself.
+func (i interaction) writes() bool {
+	return i == create || i == update || i == patchOne || i == remove
+}
 
 // route is one row of the table of what is offered. The CapabilityStatement is made from it too.
 type route struct {
@@ -51,10 +57,12 @@ func routes() []route {
 		{searchType, http.MethodPost, "/:type/_search", (*Server).search, (*request).form},
 		{create, http.MethodPost, "/:type", (*Server).create, (*request).resource},
 		{update, http.MethodPut, "/:type", (*Server).update, (*request).resource},
+		{patchOne, http.MethodPatch, "/:type", (*Server).patch, (*request).patch},
 		{remove, http.MethodDelete, "/:type", (*Server).remove, (*request).plain},
 		{historyType, http.MethodGet, "/:type/_history", (*Server).history, (*request).plain},
 		{read, http.MethodGet, "/:type/:id", (*Server).read, (*request).plain},
 		{update, http.MethodPut, "/:type/:id", (*Server).update, (*request).resource},
+		{patchOne, http.MethodPatch, "/:type/:id", (*Server).patch, (*request).patch},
 		{remove, http.MethodDelete, "/:type/:id", (*Server).remove, (*request).plain},
 		{historyInstance, http.MethodGet, "/:type/:id/_history", (*Server).history, (*request).plain},
 		{vread, http.MethodGet, "/:type/:id/_history/:vid", (*Server).vread, (*request).plain},

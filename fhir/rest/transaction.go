@@ -8,6 +8,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/patch"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
 )
@@ -90,9 +91,7 @@ func (s *Server) planPart(ctx context.Context, plan *transactionPlan, c *call, i
 	}
 }
 
-func (p part) writes() bool {
-	return p.route.code == create || p.route.code == update || p.route.code == remove
-}
+func (p part) writes() bool { return p.route.code.writes() }
 
 // searches tells reads that don't run inside the transaction: a search walks more than a transaction should.
 func (p part) searches() bool {
@@ -143,9 +142,9 @@ func (run *transactionRun) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, code := range []interaction{create, update} {
+	for _, codes := range [][]interaction{{create}, {update, patchOne}} {
 		for i, p := range run.plan.parts {
-			if p.route.code != code || run.answers[i].status != 0 {
+			if !slices.Contains(codes, p.route.code) || run.answers[i].status != 0 {
 				continue
 			}
 			if err := run.store(i, resources[i]); err != nil {
@@ -187,9 +186,9 @@ func (run *transactionRun) identify(ctx context.Context) error {
 		case p.route.code == create:
 			run.keys[i] = w.key()
 			run.keys[i].ID = w.fresh
-		case p.route.code == update && w.target.id == "":
+		case (p.route.code == update || p.route.code == patchOne) && w.target.id == "":
 			run.keys[i], err = run.conditionalKey(ctx, run.tx, w)
-		case p.route.code == update:
+		case p.route.code == update || p.route.code == patchOne:
 			run.keys[i] = w.key()
 		}
 		if err != nil {
@@ -240,7 +239,7 @@ func (run *transactionRun) resources(ctx context.Context) ([]fhir.Incoming, erro
 	out := make([]fhir.Incoming, len(run.plan.parts))
 	conditional := false
 	for i, p := range run.plan.parts {
-		if run.plan.writes[i].call == nil || p.route.code == remove || run.answers[i].status != 0 {
+		if run.plan.writes[i].call == nil || run.plan.writes[i].in.Doc == nil || run.answers[i].status != 0 {
 			continue
 		}
 		in := run.plan.writes[i].in
@@ -270,9 +269,19 @@ func (s site) conditional() bool {
 func (run *transactionRun) resolveConditions(ctx context.Context, resources []fhir.Incoming) error {
 	pending := map[fhir.Key]fhir.Incoming{}
 	for i, in := range resources {
-		if in.Doc != nil {
-			pending[run.keys[i]] = in
+		if in.Doc == nil && run.plan.parts[i].route.code != patchOne {
+			continue
 		}
+		if w := run.plan.writes[i]; w.code == patchOne {
+			var err error
+			if w.patch, err = repatched(w.patch, in); err == nil {
+				in, err = run.patched(run.tx, w, run.keys[i])
+			}
+			if err != nil {
+				return atEntry(i, err)
+			}
+		}
+		pending[run.keys[i]] = in
 	}
 	after, err := newOverlay(run.tx, pending)
 	if err != nil {
@@ -330,6 +339,14 @@ func spliced(in fhir.Incoming, edits []tape.Edit, depth int) (fhir.Incoming, err
 	return fhir.Read(in.Doc.Splice(edits...), depth)
 }
 
+// repatched is a patch whose Parameters had references resolved; in without a document leaves it as it was.
+func repatched(p patch.Patch, in fhir.Incoming) (patch.Patch, error) {
+	if in.Doc == nil {
+		return p, nil
+	}
+	return patch.FHIRPath(in)
+}
+
 // store writes entry i.
 func (run *transactionRun) store(i int, in fhir.Incoming) error {
 	w := run.plan.writes[i]
@@ -337,11 +354,17 @@ func (run *transactionRun) store(i int, in fhir.Incoming) error {
 	call.in = in
 	w.call = &call
 	var err error
-	if w.code == update {
+	switch w.code {
+	case update:
 		run.answers[i], err = run.put(run.tx, w, run.keys[i])
 		return err
+	case patchOne:
+		if w.patch, err = repatched(w.patch, in); err == nil {
+			run.answers[i], err = run.patchIn(run.tx, w, run.keys[i])
+		}
+		return err
 	}
-	saved, err := store.Create(run.tx, run.keys[i], in, run.Gate.Admit)
+	saved, err := store.Create(run.tx, run.keys[i], in, run.admit(run.tx, run.keys[i]))
 	run.answers[i] = run.saved(w.call, saved)
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// write is a create, update or delete that is checked as far as it can be without the store, and has its
+// write is a create, update, patch or delete that is checked as far as it can be without the store, and has its
 // id drawn: it may be run in a transaction, twice.
 type write struct {
 	*call
@@ -40,12 +40,12 @@ func (s *Server) commit(ctx context.Context, c *call) (a answer, err error) {
 // newWrite checks what needs no store.
 func newWrite(c *call) (write, error) {
 	w := write{call: c, fresh: fhir.NewID()}
-	if c.code != remove && c.in.Type != c.target.typ {
+	if (c.code == create || c.code == update) && c.in.Type != c.target.typ {
 		return w, fhir.Errorf(fhir.Invalid, "Resource.resourceType",
 			"the resource is a %s, and the URL is about a %s: send it to [base]/%s", c.in.Type, c.target.typ, c.in.Type)
 	}
 	if c.code == update && subsetted(c.in) {
-		return w, fhir.Errorf(fhir.BusinessRule, string(c.in.Type)+".meta.tag", "the resource is tagged SUBSETTED: it is an extract, and storing it would lose the rest; read it in full, change that, and take the tag out")
+		return w, extract(c.in)
 	}
 	if c.code != create && c.target.id == "" {
 		if len(c.target.query) == 0 {
@@ -93,6 +93,10 @@ func subsetted(in fhir.Incoming) bool {
 	return false
 }
 
+func extract(in fhir.Incoming) error {
+	return fhir.Errorf(fhir.BusinessRule, string(in.Type)+".meta.tag", "the resource is tagged SUBSETTED: it is an extract, and storing it would lose the rest; read it in full, change that, and take the tag out")
+}
+
 func invalidID(c *call) error {
 	return fhir.Errorf(fhir.Value, "", "%q is not a FHIR id: 1 to 64 of A-Z, a-z, 0-9, - and .", clip(c.target.id))
 }
@@ -105,7 +109,7 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 	case w.code == create:
 		key := w.key()
 		key.ID = w.fresh
-		saved, err := store.Create(tx, key, w.in, s.Gate.Admit)
+		saved, err := store.Create(tx, key, w.in, s.admit(tx, key))
 		return s.saved(w.call, saved), err
 	case w.target.id == "" && w.code == remove:
 		return s.removeConditional(ctx, tx, w)
@@ -114,7 +118,12 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 		if err != nil {
 			return answer{}, err
 		}
+		if w.code == patchOne {
+			return s.patchIn(tx, w, key)
+		}
 		return s.put(tx, w, key)
+	case w.code == patchOne:
+		return s.patchIn(tx, w, w.key())
 	case w.code == update:
 		return s.put(tx, w, w.key())
 	default:
@@ -134,7 +143,7 @@ func (s *Server) put(tx store.Writer, w write, key fhir.Key) (answer, error) {
 			return answer{}, fhir.Errorf(fhir.PreconditionFailed, "http.If-None-Match", "%s exists already (version %s)", key, there.VersionID())
 		}
 	}
-	saved, err := store.Update(tx, key, w.in, w.cond.ifMatch, s.Gate.Admit)
+	saved, err := store.Update(tx, key, w.in, w.cond.ifMatch, s.admit(tx, key))
 	return s.saved(w.call, saved), err
 }
 
