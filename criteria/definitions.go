@@ -1,9 +1,11 @@
 package criteria
 
 import (
+	"errors"
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 
 	"fhirhook/criteria/fhirpath"
 	"fhirhook/fhir"
@@ -71,13 +73,17 @@ func (d *Definitions) compile(t fhir.Type, def *Definition, tree *fhirpath.Expr)
 		return nil, err
 	}
 	p.Expression, p.paths = own.text, own.paths
-	for _, c := range def.Components {
+	for i, c := range def.Components {
+		path := "SearchParameter.component[" + strconv.Itoa(i) + "]"
 		governing, ok := d.byURL[t][c.URL]
 		if !ok {
-			return nil, fhir.Errorf(fhir.BusinessRule, "SearchParameter.component.definition",
+			return nil, fhir.Errorf(fhir.BusinessRule, path+".definition",
 				"%s is not a search parameter of %s here", c.URL, t)
 		}
 		paths, err := compileComponent(own.foci, string(t), c.Expression)
+		if e, ok := errors.AsType[*fhir.Error](err); ok {
+			e.Expression = path + ".expression"
+		}
 		if err != nil {
 			return nil, err
 		}
