@@ -128,11 +128,20 @@ func (s *Set) FiledUnder(id string) (*Term, bool) {
 	return &e.query.terms[e.term], true
 }
 
-// Match returns the ids of the queries that find the resource, sorted.
-func (s *Set) Match(r *fhir.Resource, env Env) []string { return s.Matches(NewSubject(r, env)) }
+// Match returns the ids of the queries that find the resource, sorted, for sets without queries that are Far.
+func (s *Set) Match(r *fhir.Resource, env Env) []string {
+	ids, _ := s.Decide(NewSubject(r, env))
+	return ids
+}
 
-// Matches is Match for a subject that is used further.
-func (s *Set) Matches(subject *Subject) []string {
+// Undecided are queries of which can't be told whether they find the subject, and why (Subject.Err).
+type Undecided struct {
+	IDs []string
+	Err error
+}
+
+// Decide returns the ids of the queries that find the subject, sorted, and those that can't be decided.
+func (s *Set) Decide(subject *Subject) (ids []string, undecided []Undecided) {
 	var candidates []*entry
 	var keys []string
 	of := subject.resource.Key.Type
@@ -155,14 +164,16 @@ func (s *Set) Matches(subject *Subject) []string {
 			}
 		}
 	}
-	var ids []string
 	for _, e := range distinct(candidates) {
-		if e.query.Matches(subject) {
+		switch found := e.query.Matches(subject); {
+		case subject.Err() != nil:
+			undecided = append(undecided, Undecided{slices.Clone(e.ids), subject.Err()})
+		case found:
 			ids = append(ids, e.ids...)
 		}
 	}
 	slices.Sort(ids)
-	return ids
+	return ids, undecided
 }
 
 // distinct leaves each entry in the list once.

@@ -44,16 +44,21 @@ func (e *Engine) Matching(ctx context.Context, r store.Reader, at store.Seq, que
 	if env.Now.IsZero() {
 		env.Now = time.Now()
 	}
-	budget := budget{e.o.MaxScan, e.o.MaxScan}
+	state, budget := within{r, at}, budget{e.o.MaxScan, e.o.MaxScan}
+	env.Lookup = criteria.NewLookup(newResolver(ctx, state, req.Tenant, env, &budget), e.defs)
+	if err := query.Check(env); err != nil {
+		return nil, e.explain(ctx, err)
+	}
 	var found []*fhir.Resource
-	err := newPlan(req.Tenant, query).candidates(ctx, within{r, at}, fhir.Key{}, func(c *fhir.Resource) (bool, error) {
+	err := newPlan(req.Tenant, query).candidates(ctx, state, fhir.Key{}, func(c *fhir.Resource) (bool, error) {
 		if err := budget.spend(); err != nil {
 			return false, err
 		}
-		if query.Match(c, env) {
+		subject := criteria.NewSubject(c, env)
+		if query.Matches(subject) {
 			found = append(found, c)
 		}
-		return len(found) < most, nil
+		return len(found) < most, subject.Err()
 	})
 	return found, e.explain(ctx, err)
 }

@@ -87,6 +87,10 @@ func (s *searching) begin(ctx context.Context, req *Request) error {
 	}
 	s.env = criteria.Env{Now: s.cursor.now(), Bases: req.Bases, Zone: req.Zone}
 	s.state = snapshot{s.engine.db, s.cursor.At}
+	s.env.Lookup = criteria.NewLookup(newResolver(ctx, s.state, s.plan.tenant, s.env, &s.budget), s.engine.defs)
+	if err := s.plan.query.Check(s.env); err != nil {
+		return err
+	}
 	if !s.paged {
 		return nil
 	}
@@ -155,8 +159,8 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 			return false, err
 		}
 		subject := criteria.NewSubject(r, s.env)
-		if !s.plan.query.Matches(subject) {
-			return true, nil
+		if matches := s.plan.query.Matches(subject); !matches || subject.Err() != nil {
+			return true, subject.Err()
 		}
 		total++
 		if h := s.order.place(subject); !s.paged || s.order.compare(s.last, h) < 0 {
