@@ -30,6 +30,8 @@ const (
 	TooLarge                       // 413 too-long
 	UnsupportedMedia               // 415 not-supported
 	BusinessRule                   // 422 business-rule: valid FHIR that this server refuses
+	Incomplete                     // 422 required: an element that R4 requires is missing (strict validation)
+	CodeInvalid                    // 422 code-invalid: a code is not in its value set (strict validation)
 	TooCostly                      // 422 too-costly
 	Throttled                      // 429 throttled
 	Unavailable                    // 503 transient

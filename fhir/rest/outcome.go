@@ -47,6 +47,8 @@ var outcomes = []outcome{
 	{fhir.TooLarge, "TooLarge", 413, "too-long", "send less at a time", "the limits are --max-body and --max-bundle"},
 	{fhir.UnsupportedMedia, "UnsupportedMedia", 415, "not-supported", "send JSON as application/fhir+json", "nothing to do"},
 	{fhir.BusinessRule, "BusinessRule", 422, "business-rule", "valid FHIR that this server refuses, for the reason given", "nothing to do, unless the rule is one of your settings"},
+	{fhir.Incomplete, "Incomplete", 422, "required", "an element that R4 requires is missing: add it", "only --validation strict asks for it"},
+	{fhir.CodeInvalid, "CodeInvalid", 422, "code-invalid", "a code is not in the value set that it is bound to: choose one of that", "only --validation strict asks for it"},
 	{fhir.TooCostly, "TooCostly", 422, "too-costly", "ask for less", "nothing to do"},
 	{fhir.Throttled, "Throttled", 429, "throttled", "wait as long as Retry-After says", "a client is over its limit"},
 	{fhir.Unavailable, "Unavailable", 503, "transient", "the same request may work after Retry-After", "the server is stopping, or its store is"},

@@ -32,6 +32,7 @@ var layers = map[string]rule{
 	"channel/channeltest":   {level: 1},
 	"channel/resthook":      {level: 1},
 	"fhir/schema":           {level: 2},
+	"fhir/validate":         {level: 3},
 	"criteria/fhirpath":     {level: 0},
 	"criteria":              {level: 3, foreign: []string{"github.com/cockroachdb/apd/", "golang.org/x/text/"}},
 	"fhir/store":            {level: 2},
