@@ -44,7 +44,7 @@ func TestReadme_commandsDoWhatTheySay(t *testing.T) {
 			if strings.HasPrefix(command, "curl ") {
 				curls++
 				command = strings.ReplaceAll(strings.ReplaceAll(command, "http://127.0.0.1:8080", urls[1]), "http://127.0.0.1:9000", urls[2])
-				run := exec.Command("bash", "-ec", command+" --fail-with-body -sS")
+				run := exec.Command("bash", "-ec", strings.TrimSpace(command)+" --fail-with-body -sS")
 				if out, err := run.CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s", command, err, out)
 				}
