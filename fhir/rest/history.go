@@ -13,10 +13,12 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// Page sizes of history. A page is read in one View, which has to be short.
+// Page sizes of history. A page is read in one View, which has to be short: one whose filter leaves out much
+// ends after maxHistoryWalk rows, with fewer entries and a link to go on.
 const (
 	defaultHistoryCount = 100
 	maxHistoryCount     = 500
+	maxHistoryWalk      = 5000
 )
 
 // beforeParam is this server's own parameter in links to further pages: the place in the log to go on below.
@@ -27,6 +29,7 @@ const beforeParam = "-before"
 type historyQuery struct {
 	count  int
 	since  time.Time
+	at     span // zero: no bound
 	before store.Seq
 	self   []Pair // the parameters that were used, without before
 }
@@ -45,16 +48,20 @@ func (s *Server) historyIn(r store.Reader, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	b := bundle{kind: "history"}
 	if c.target.id != "" {
-		if _, err := lookUp(r, c); errors.Is(err, store.ErrNotFound) {
+		newest, err := lookUp(r, c)
+		if errors.Is(err, store.ErrNotFound) {
 			return answer{}, unknownVersion(c)
 		} else if err != nil {
 			return answer{}, err
 		}
+		if versions := int(newest.Version); q.all() { //nolint:gosec // versions are counted from 1
+			b.total = &versions
+		}
 	}
-	b := bundle{kind: "history"}
-	var last store.Seq // of the page
-	more := false
+	var last store.Seq // that the page has looked at
+	more, walked := false, 0
 	for change, err := range r.History(store.Scope{Tenant: c.tenant, Type: c.target.typ, ID: c.target.id}, q.before) {
 		if err != nil {
 			return answer{}, err
@@ -62,11 +69,18 @@ func (s *Server) historyIn(r store.Reader, c *call) (answer, error) {
 		if !q.since.IsZero() && change.Resource.Updated.Before(q.since) {
 			break // lastUpdated never goes back along the log
 		}
-		if more = len(b.entries) == q.count; more {
+		if more = len(b.entries) == q.count || walked == maxHistoryWalk; more {
 			break
 		}
-		b.entries = append(b.entries, s.historyEntry(c, change))
+		walked++
 		last = change.Seq
+		shown, err := q.at.shows(r, change.Resource)
+		if err != nil {
+			return answer{}, err
+		}
+		if shown {
+			b.entries = append(b.entries, s.historyEntry(c, change))
+		}
 	}
 	at := func(before store.Seq) string {
 		pairs := q.self
@@ -85,6 +99,9 @@ func (s *Server) historyIn(r store.Reader, c *call) (answer, error) {
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
 }
+
+// all tells whether a query is about every version, from the newest.
+func (q historyQuery) all() bool { return q.before == 0 && q.since.IsZero() && q.at == span{} }
 
 func (s *Server) historyEntry(c *call, change store.Change) entry {
 	r := change.Resource
@@ -140,8 +157,15 @@ func parseHistory(c *call) (historyQuery, error) {
 				return q, fhir.Errorf(fhir.Value, where, "%s is not what a link of this server says: start again without it", clip(p.Value))
 			}
 			q.before = store.Seq(n)
-		case "_at", "_list":
-			return q, fhir.Errorf(fhir.NotSupported, where, "history by %s is not offered: use _since and _count", p.Name)
+		case "_at":
+			at, ok := parseSpan(strings.ReplaceAll(p.Value, " ", "+"))
+			if !ok {
+				return q, fhir.Errorf(fhir.Value, where, "_at=%s: write a date or time, as in 2026, 2026-01-31 or 2026-01-31T09:30:00Z", clip(p.Value))
+			}
+			q.at = at
+			q.self = append(q.self, p)
+		case "_list":
+			return q, fhir.Errorf(fhir.NotSupported, where, "history by _list is not offered: use _since, _at and _count")
 		default:
 			if c.prefer.strict {
 				return q, fhir.Errorf(fhir.NotSupported, where, "history has no parameter %s", clip(p.Name))

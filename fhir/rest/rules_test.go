@@ -283,6 +283,23 @@ var rules = []rule{
 		}
 		h.equal("0", h.must(200, "GET", "/_history?_since=2999-01-01T00:00:00%2B01:00", "").at("total"))
 	}},
+	{"http.html#history", "_at shows what was current in that time, and the deletion of what was not", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
+		h.must(200, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","active":true}`)
+		h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2"}`)
+		h.must(204, "DELETE", "/Patient/2", "")
+		for _, path := range []string{"/Patient/_history", "/_history"} {
+			h.equal("0", h.must(200, "GET", path+"?_at=1999", "").at("total"))
+			r := h.must(200, "GET", path+"?_at=2999-12", "")
+			h.equal("2", r.at("total"))
+			h.equal("DELETE", r.at("entry", 0, "request", "method"))
+			h.equal("2", r.at("entry", 1, "resource", "meta", "versionId"))
+			first := h.must(200, "GET", "/Patient/1/_history/1", "").at("meta", "lastUpdated")
+			h.equal("4", h.must(200, "GET", path+"?_at="+first[:4], "").at("total"))
+		}
+		h.equal("1", h.must(200, "GET", "/Patient/1/_history?_at=2999-01-01T00:00:00%2B01:00", "").at("total"))
+		h.equal("2", h.must(200, "GET", "/Patient/1/_history?_count=1", "").at("total"))
+	}},
 	{"http.html#search", "GET, POST, and both at once", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","gender":"male","active":true}`)
 		h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2","gender":"male","active":false}`)
