@@ -25,6 +25,7 @@ const (
 type active struct {
 	o       Options
 	env     env
+	asked   *conditions
 	tenants map[string]*tenant
 	ends    map[store.Lane]time.Time // of those that are live or broken and have an end to come
 	next    time.Time                // the first of ends; zero: none
@@ -39,9 +40,18 @@ func (e env) at(updated time.Time) criteria.Env {
 	return criteria.Env(e)
 }
 
+// tenant has those that are live in one of two sets, by what their criteria are held against first.
 type tenant struct {
-	set  criteria.Set
-	subs map[string]*entry // by id
+	set     criteria.Set      // the version that a change wrote or, of a delete, ended
+	leaving criteria.Set      // the version that it replaced or ended: Leaves
+	subs    map[string]*entry // by id
+}
+
+func (t *tenant) setOf(trigger Trigger) *criteria.Set {
+	if trigger == Leaves {
+		return &t.leaving
+	}
+	return &t.set
 }
 
 type entry struct {
@@ -56,10 +66,19 @@ type terms struct {
 	interactions Interactions
 	end          time.Time // zero: never
 	wild         bool      // [*]
+	demands      *demands  // nil: none
 }
 
-func termsOf(s *Subscription) terms {
-	return terms{s.Interactions, s.End, len(s.Query.Types()) == 0}
+// termsOf is about a Subscription with an error text ("" for none).
+func termsOf(s *Subscription, trouble string) terms {
+	return terms{s.Interactions, s.End, len(s.Query.Types()) == 0, demandsOf(s, trouble)}
+}
+
+func (t terms) trigger() Trigger {
+	if t.demands == nil {
+		return Matches
+	}
+	return t.demands.trigger
 }
 
 // ask tells whether the Subscription asks for changes of this kind at this time.
@@ -73,9 +92,9 @@ func (t terms) ask(c store.Change) bool {
 	return t.interactions.Has(c.Interaction) && (t.end.IsZero() || c.Resource.Updated.Before(t.end))
 }
 
-func newActive(o Options, e criteria.Env) *active {
+func newActive(o Options, e criteria.Env, asked *conditions) *active {
 	o.Policy = nil // what was admitted once stays admitted; the dialer judges each connection
-	return &active{o: o, env: env(e), tenants: map[string]*tenant{}, ends: map[store.Lane]time.Time{}}
+	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, ends: map[store.Lane]time.Time{}}
 }
 
 // turn is what a version of a Subscription changes, before it is applied.
@@ -122,7 +141,7 @@ func (a *active) compile(r *fhir.Resource) (e *entry, s *Subscription) {
 		e.phase = broken
 		return e, nil
 	}
-	e.phase, e.terms = live, termsOf(s)
+	e.phase, e.terms = live, termsOf(s, r.Doc().Root().Get("error").Text())
 	return e, s
 }
 
@@ -135,7 +154,7 @@ func (a *active) apply(t turn) {
 	}
 	id := t.lane.Subscription
 	if t.from == live {
-		of.set.Remove(id)
+		of.setOf(of.subs[id].terms.trigger()).Remove(id)
 	}
 	a.setEnd(t)
 	if t.entry == nil {
@@ -144,7 +163,7 @@ func (a *active) apply(t turn) {
 	}
 	of.subs[id] = t.entry
 	if t.to == live {
-		of.set.Add(id, t.sub.Query)
+		of.setOf(t.sub.Trigger).Add(id, t.sub.Query)
 	}
 }
 
@@ -179,15 +198,75 @@ func (a *active) entry(lane store.Lane) *entry {
 	return nil
 }
 
-// owing returns the ids of the Subscriptions that owe a change, in order. judged is the version that the
-// criteria are held against: the one that the change wrote or, of a delete, the one that it ended.
-func (a *active) owing(c store.Change, judged *fhir.Resource) []string {
+// owing returns the ids of the Subscriptions that owe a row, in order.
+func (a *active) owing(c *crossing) ([]string, error) {
 	of := a.tenants[c.Resource.Key.Tenant]
-	if of == nil || of.set.Len() == 0 || c.Origin.Server {
-		return nil
+	if of == nil || c.Origin.Server {
+		return nil, nil
 	}
-	ids := of.set.Match(judged, a.env.at(c.Resource.Updated))
-	return slices.DeleteFunc(ids, func(id string) bool { return !of.subs[id].terms.ask(c) })
+	var ids []string
+	if of.set.Len() > 0 {
+		ids, _ = of.set.Decide(c.judged)
+	}
+	if of.leaving.Len() > 0 {
+		before, err := c.before()
+		if err != nil {
+			return nil, err
+		}
+		if before != nil {
+			found, _ := of.leaving.Decide(before)
+			ids = append(ids, found...)
+			slices.Sort(ids)
+		}
+	}
+	owing := ids[:0]
+	for _, id := range ids {
+		owes, err := a.owes(store.Lane{Tenant: c.Resource.Key.Tenant, Subscription: id}, of.subs[id].terms, c)
+		if err != nil {
+			return nil, err
+		}
+		if owes {
+			owing = append(owing, id)
+		}
+	}
+	return owing, nil
+}
+
+// owes tells whether a Subscription whose Set found the row owes it.
+func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
+	if !t.ask(c.Change) {
+		return false, nil
+	}
+	if t.demands == nil {
+		return true, nil
+	}
+	fires, err := t.demands.fires(c, a.o.Definitions)
+	if err != nil || !fires || t.demands.expression == "" {
+		return fires, err
+	}
+	if t.demands.stopped {
+		a.asked.failed.Add(1)
+		return false, nil
+	}
+	return a.asked.holds(lane, t.demands.expression, c)
+}
+
+// owesAlone is owing for one Subscription, which need not be in a Set.
+func (a *active) owesAlone(lane store.Lane, t terms, q *criteria.Query, c *crossing) (bool, error) {
+	if c.Resource.Key.Tenant != lane.Tenant || c.Origin.Server || !t.ask(c.Change) {
+		return false, nil
+	}
+	side := c.judged
+	if t.trigger() == Leaves {
+		var err error
+		if side, err = c.before(); side == nil || err != nil {
+			return false, err
+		}
+	}
+	if !q.Matches(side) {
+		return false, nil
+	}
+	return a.owes(lane, t, c)
 }
 
 // rank is how many Subscriptions of a tenant come before an id.

@@ -72,6 +72,8 @@ var known = map[string]func(*reading, extension){
 	ours + "subscription-order":                           (*reading).order,
 	ours + "subscription-backlog":                         (*reading).backlog,
 	ours + "subscription-trigger":                         (*reading).trigger,
+	ours + "subscription-trigger-parameter":               (*reading).triggerParameter,
+	medplum + "/fhir-path-criteria-expression":            (*reading).expression,
 }
 
 // secretNames are the extensions whose value is an HMAC key. It is read-only.

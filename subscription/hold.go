@@ -109,7 +109,8 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 	if err != nil || at == (store.Cursor{}) {
 		return false, err
 	}
-	terms := termsOf(sub)
+	m.asked.forget(lane)
+	terms := termsOf(sub, "") // whatever stopped it is over: it was written again, or the server is another
 	for at.Seq < to {
 		rows, err := m.read(ctx, at.Seq)
 		if err != nil {
@@ -121,10 +122,11 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 				break
 			}
 			at.Seq = row.Seq
-			if row.Resource.Key.Tenant != lane.Tenant || row.Origin.Server || !terms.ask(row.Change) {
-				continue
+			owes, err := m.set.owesAlone(lane, terms, sub.Query, m.cross(ctx, row))
+			if err != nil {
+				return false, err
 			}
-			if sub.Query.Match(row.judged, m.set.env.at(row.Resource.Updated)) {
+			if owes {
 				owed = append(owed, notification(lane, row.Change))
 			}
 		}

@@ -35,9 +35,12 @@ type Notifier interface{ Notify(lane store.Lane) }
 // MatcherOptions is what a Matcher needs.
 type MatcherOptions struct {
 	Parse  Options
-	Env    criteria.Env // as in searches; Now is set for each change
+	Env    criteria.Env // as in searches; Now and Lookup are set for each change
 	Notify Notifier
 	Log    *slog.Logger
+	// Resolve looks at a tenant's resources as they were at a place, for criteria that go further than the
+	// resource that changed. nil: those can't be decided.
+	Resolve func(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver
 }
 
 // Matcher follows the change log and decides who is owed which version under which number. Its verdicts and
@@ -52,6 +55,7 @@ type Matcher struct {
 	bounds bounds
 	place  atomic.Uint64
 	broken atomic.Int64
+	asked  conditions
 
 	// What follows belongs to Run.
 	lease   store.Lease
@@ -72,7 +76,7 @@ func NewMatcher(db store.DB, o MatcherOptions) *Matcher {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Matcher{db: db, o: o, bounds: usual}
+	return &Matcher{db: db, o: o, bounds: usual, asked: conditions{log: o.Log}}
 }
 
 // Place is how far the Matcher has come: every row up to it is decided.
@@ -80,6 +84,9 @@ func (m *Matcher) Place() store.Seq { return store.Seq(m.place.Load()) }
 
 // Broken is how many Subscriptions can't be compiled, and so wait at their place in the log.
 func (m *Matcher) Broken() int { return int(m.broken.Load()) }
+
+// Undecided is how many times an expression could not be evaluated since the start.
+func (m *Matcher) Undecided() uint64 { return m.asked.failed.Load() }
 
 // Run follows the log until ctx ends, which is no error.
 func (m *Matcher) Run(ctx context.Context) error {
@@ -134,9 +141,16 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 				}
 				m.apply(t)
 				b.turn(t, row.Change)
+				if !row.Origin.Server {
+					m.asked.forget(t.lane)
+				}
 			}
 		}
-		if !m.decide(b, row) {
+		more, err := m.decide(ctx, b, row)
+		if err != nil {
+			return false, err
+		}
+		if !more {
 			break
 		}
 	}
@@ -144,28 +158,45 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 }
 
 // decide adds a row's verdicts to the batch. It returns false if the batch is full; the row may be part done.
-func (m *Matcher) decide(b *batch, row row) (more bool) {
+func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err error) {
 	ids := m.pending.ids
 	if m.pending.seq != row.Seq {
-		ids = m.set.from(row.Resource.Key.Tenant, b.to.Step, m.set.owing(row.Change, row.judged))
+		if ids, err = m.set.owing(m.cross(ctx, row)); err != nil {
+			return false, err
+		}
+		ids = m.set.from(row.Resource.Key.Tenant, b.to.Step, ids)
 	}
 	m.pending = pending{}
 	if room := m.bounds.verdicts - len(b.owed); len(ids) > room {
 		b.owe(row.Change, ids[:room])
 		b.to.Step = m.set.rank(row.Resource.Key.Tenant, ids[room])
 		m.pending = pending{row.Seq, ids[room:]}
-		return false
+		return false, nil
 	}
 	b.owe(row.Change, ids)
 	b.to = store.Cursor{Seq: row.Seq}
-	return true
+	return true, nil
+}
+
+// cross looks at a row from both sides.
+func (m *Matcher) cross(ctx context.Context, row row) *crossing {
+	return newCrossing(row, m.set.env, func(key fhir.Key, version uint64) (r *fhir.Resource, err error) {
+		err = m.db.View(ctx, func(tx store.Reader) error {
+			r, err = tx.Version(key, version)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read version %d of %s: %w", version, key, err)
+		}
+		return r, nil
+	})
 }
 
 // commit stores what a batch decided, or only remembers the place where nothing was.
 func (m *Matcher) commit(ctx context.Context, b *batch) error {
 	if b.empty() && b.to.Seq-m.durable.Seq < m.bounds.quiet {
 		m.moved(b.to)
-		return nil
+		return m.showStopped(ctx)
 	}
 	if err := m.db.Queue().Update(ctx, m.lease, b.write); err != nil {
 		return err
@@ -182,6 +213,19 @@ func (m *Matcher) commit(ctx context.Context, b *batch) error {
 			}
 		}
 	}
+	return m.showStopped(ctx)
+}
+
+// showStopped tells on the Subscriptions themselves that their expressions are not evaluated any more.
+func (m *Matcher) showStopped(ctx context.Context) error {
+	for _, lane := range m.asked.stopped {
+		if e := m.set.entry(lane); e != nil {
+			if err := m.show(ctx, lane, e.version, Erroneous, slowText); err != nil {
+				return err
+			}
+		}
+	}
+	m.asked.stopped = nil
 	return nil
 }
 

@@ -55,6 +55,7 @@ func parse(key fhir.Key, version uint64, doc *tape.Doc, o Options, why map[strin
 	r.extensions(root, ch)
 	rules := r.resolve()
 	r.criteria(root)
+	r.triggers()
 	r.channel(root, ch, rules)
 	r.inner()
 	return r.s, r.problems
@@ -145,8 +146,13 @@ func (r *reading) resolve() Rules {
 		r.s.Interactions.Delete = true
 		set.deletion = set.sendDelete.path
 	}
+	r.s.Trigger = set.trigger.value
+	if r.s.Trigger == Leaves { // a resource that is deleted has left
+		r.s.Interactions.Delete = true
+		set.deletion = set.trigger.path
+	}
 	if r.s.Interactions.Delete && !rules.Deletes {
-		r.refuse(fhir.BusinessRule, set.deletion, "R4 sends nothing on a delete, and the dialect of this Subscription keeps to that: name another dialect, or leave delete out")
+		r.refuse(fhir.BusinessRule, set.deletion, "R4 sends nothing on a delete, and the dialect of this Subscription keeps to that: name another dialect, or leave delete (or the trigger leaves) out")
 	}
 	r.s.Order = rules.Orders[0]
 	if set.order.path != "" {

@@ -41,6 +41,9 @@ type settings struct {
 	signature    setting[string]
 	order        setting[Order]
 	backlog      setting[bool]
+	trigger      setting[Trigger]
+	followed     []setting[string] // subscription-trigger-parameter
+	expression   setting[string]
 	maxAttempts  setting[int]
 	retryCount   setting[int]
 	sendDelete   setting[bool]
@@ -207,12 +210,5 @@ func (r *reading) order(e extension) {
 func (r *reading) backlog(e extension) {
 	if s, ok := r.code(e, "keep", "skip"); ok {
 		put(r, &r.set.backlog, e, s == "skip")
-	}
-}
-
-// trigger accepts the default by its name. The others aren't built.
-func (r *reading) trigger(e extension) {
-	if s, ok := r.text(e, "valueCode"); ok && s != "matches" {
-		r.refuse(fhir.BusinessRule, e.at(), "the trigger %q is not supported: leave the extension out, or say matches", s)
 	}
 }

@@ -27,7 +27,7 @@ func (m *Matcher) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m.set, m.pending = newActive(m.o.Parse, m.o.Env), pending{}
+	m.set, m.pending = newActive(m.o.Parse, m.o.Env, &m.asked), pending{}
 	m.broken.Store(0)
 	m.moved(m.durable)
 	for _, tenant := range tenants {

@@ -47,6 +47,9 @@ type Subscription struct {
 	End          time.Time // zero: never
 	Criteria     string    // as the resource has it
 	Query        *criteria.Query
+	Trigger      Trigger
+	Parameters   []string // codes of the search parameters that Changes looks at
+	Expression   string   // FHIRPath that must hold, too; "": none
 	Interactions Interactions
 	Target       channel.Target
 	Ladder       Ladder

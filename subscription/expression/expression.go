@@ -36,6 +36,9 @@ var ErrTime = fmt.Errorf("the expression was not evaluated within %s", limit)
 // ErrBusy says that an earlier evaluation, which took too long, is still under way.
 var ErrBusy = errors.New("an earlier evaluation of the expression took too long and has not ended yet")
 
+// errPanic does not repeat what the engine said, see mute.
+var errPanic = errors.New("the expression made the FHIRPath engine panic")
+
 // Expression is a compiled condition. It is safe for concurrent use.
 type Expression struct {
 	tree  *grammar.EntireExpressionContext
@@ -80,7 +83,7 @@ func (x *Expression) Holds(in Input) (bool, error) {
 		var o outcome
 		defer func() {
 			if p := recover(); p != nil {
-				o = outcome{err: fmt.Errorf("the expression made the FHIRPath engine panic: %v", p)}
+				o = outcome{err: errPanic}
 			}
 			done <- o
 		}()
@@ -120,13 +123,26 @@ func (x *Expression) evaluate(ctx context.Context, in Input) (bool, error) {
 	c.SetVariable("previous", previous)
 	result, err := eval.NewEvaluator(c, functions).Evaluate(x.tree)
 	if err != nil {
-		return false, err
+		return false, mute(err)
 	}
 	if len(result) != 1 {
 		return false, nil
 	}
 	b, ok := result[0].(types.Boolean)
 	return ok && b.Bool(), nil
+}
+
+// mute leaves of an error of the engine only its kind, for its words may hold values of the resource.
+func mute(err error) error {
+	e, ok := errors.AsType[*eval.EvalError](err)
+	switch {
+	case errors.Is(err, errManyElements), errors.Is(err, errManyPairs), errors.Is(err, errGrown):
+		return err
+	case ok:
+		return fmt.Errorf("the expression does not suit the resource: %s", e.Type)
+	default:
+		return errors.New("the expression does not suit the resource")
+	}
 }
 
 func collection(doc *tape.Doc) (types.Collection, error) {

@@ -1,0 +1,134 @@
+package subscription
+
+import (
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/tape"
+	"fhirhook/subscription/expression"
+)
+
+// crossing is a row seen from both sides: what is there since, and what was there before. Subjects are made
+// once for all Subscriptions, and the version before is read only if one asks for it.
+type crossing struct {
+	row
+	env     env
+	version func(fhir.Key, uint64) (*fhir.Resource, error) // reads the store
+
+	judged   *criteria.Subject
+	previous *fhir.Resource
+	earlier  *criteria.Subject
+	looked   bool // previous is set
+}
+
+func newCrossing(row row, e env, version func(fhir.Key, uint64) (*fhir.Resource, error)) *crossing {
+	return &crossing{row: row, env: e, version: version, judged: criteria.NewSubject(row.judged, e.at(row.Resource.Updated))}
+}
+
+// after is what there is now, nil after a delete.
+func (c *crossing) after() *criteria.Subject {
+	if c.Interaction == fhir.Delete {
+		return nil
+	}
+	return c.judged
+}
+
+// before is the version that the row replaced or ended, nil if there was none or it was deleted. It is judged
+// as a search just before the change would have judged it.
+func (c *crossing) before() (*criteria.Subject, error) {
+	prev, err := c.replaced()
+	if prev == nil || err != nil {
+		return nil, err
+	}
+	if c.earlier == nil {
+		c.earlier = criteria.NewSubject(prev, c.env.at(c.Resource.Updated))
+	}
+	return c.earlier, nil
+}
+
+func (c *crossing) replaced() (*fhir.Resource, error) {
+	if c.looked {
+		return c.previous, nil
+	}
+	switch {
+	case c.Interaction == fhir.Delete:
+		c.previous = c.row.judged
+	case c.Interaction == fhir.Update:
+		prev, err := c.version(c.Resource.Key, c.Resource.Version-1)
+		if err != nil {
+			return nil, err
+		}
+		if !prev.Deleted {
+			c.previous = prev
+		}
+	}
+	c.looked = true
+	return c.previous, nil
+}
+
+// input is what expressions are about. Of a deleted resource both sides are its last version, as with
+// Medplum, where it is the newest that the history has.
+func (c *crossing) input() (expression.Input, error) {
+	prev, err := c.replaced()
+	if err != nil {
+		return expression.Input{}, err
+	}
+	return expression.Input{Current: shown(c.row.judged), Previous: shown(prev), Now: c.Resource.Updated}, nil
+}
+
+// shown is a resource as anyone may see it: whether an expression holds must not tell a secret.
+func shown(r *fhir.Resource) *tape.Doc {
+	switch {
+	case r == nil:
+		return nil
+	case r.Key.Type == fhir.Subscription:
+		return reparsed(redact(r.Doc(), nil))
+	default:
+		return r.Doc()
+	}
+}
+
+// demands is what a Subscription asks beside its criteria. Most ask for nothing.
+type demands struct {
+	query      *criteria.Query
+	trigger    Trigger
+	parameters []string
+	expression string
+	stopped    bool // the expression is not evaluated any more
+}
+
+func demandsOf(s *Subscription, trouble string) *demands {
+	if s.Trigger == Matches && s.Expression == "" {
+		return nil
+	}
+	return &demands{s.Query, s.Trigger, s.Parameters, s.Expression, trouble == slowText}
+}
+
+// fires tells whether a row notifies by the trigger, when the criteria found the side that its Set is held
+// against: before for Leaves, else the version that was written or ended.
+func (d *demands) fires(c *crossing, definitions *criteria.Definitions) (bool, error) {
+	before, err := c.before()
+	if err != nil {
+		return false, err
+	}
+	after := c.after()
+	found := func(s *criteria.Subject) bool { return s != nil && d.query.Matches(s) }
+	switch d.trigger {
+	case Enters:
+		return after != nil && !found(before), nil
+	case Leaves:
+		return !found(after), nil
+	case Changes:
+		return after != nil && found(before) && d.differ(after, before, definitions), nil
+	default:
+		return true, nil
+	}
+}
+
+func (d *demands) differ(after, before *criteria.Subject, definitions *criteria.Definitions) bool {
+	for _, code := range d.parameters {
+		if p, ok := definitions.Param(after.Resource().Key.Type, code); ok && after.Differs(before, p) {
+			return true
+		}
+	}
+	return false
+}
