@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -113,6 +114,18 @@ func (x bulkTx) Waiting(lane store.Lane) iter.Seq2[store.Notification, error] {
 func (x bulkTx) Attempts(store.AttemptScope) iter.Seq2[store.Attempt, error] {
 	return func(func(store.Attempt, error) bool) {}
 }
+
+func (x bulkTx) Numbers(fhir.Key, uint64, time.Time) iter.Seq2[store.Numbered, error] {
+	return func(func(store.Numbered, error) bool) {}
+}
+
+func (x bulkTx) Job(store.Lane, string) (store.Job, error) { return store.Job{}, store.ErrNotFound }
+
+func (x bulkTx) Jobs() iter.Seq2[store.Job, error] { return func(func(store.Job, error) bool) {} }
+
+func (x bulkTx) PutJob(store.Job) error { return nil }
+
+func (x bulkTx) DropJob(store.Lane, string) error { return nil }
 
 func (x bulkTx) SetCursor(string, store.Cursor) error { return nil }
 

@@ -79,6 +79,9 @@ func (a Attempt) Check() error {
 	return errors.Join(checkFocus(a.Lane, a.Focus), checkTime("time", a.Time))
 }
 
+// Check is what every engine asks of a job.
+func (j Job) Check() error { return errors.Join(j.Lane.Check(), checkName("job", j.ID)) }
+
 // Check is what every engine asks of a lane's record.
 func (r LaneRecord) Check() error {
 	if r.Failures < 0 || r.BreakerStep < 0 {

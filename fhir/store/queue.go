@@ -106,10 +106,27 @@ type Cursor struct {
 	Step uint64
 }
 
-// AttemptScope selects attempts of a lane: those at or after Since and before Until (zero: no bound).
+// AttemptScope selects attempts of a lane: those at or after Since and before Until, of numbers from From on and
+// below Below (zero: no bound).
 type AttemptScope struct {
 	Lane         Lane
 	Since, Until time.Time
+	From, Below  uint64
+}
+
+// Numbered says that a notification of a version got a number.
+type Numbered struct {
+	Lane   Lane
+	Number uint64
+	Cause  string
+}
+
+// Job is work on a lane that goes on by itself once it was asked for. What it is stands in Data, which is its
+// owner's business.
+type Job struct {
+	Lane Lane
+	ID   string
+	Data []byte
 }
 
 // QueueReader reads one consistent state of the queue; the same rules as for Reader hold.
@@ -126,6 +143,13 @@ type QueueReader interface {
 	Waiting(lane Lane) iter.Seq2[Notification, error]
 	// Attempts yields a lane's attempts in order of time by day, then number, then time.
 	Attempts(scope AttemptScope) iter.Seq2[Attempt, error]
+	// Numbers yields the numbers that notifications of a version ever got, whatever has become of them, in order
+	// of subscription and cause. updated is the version's lastUpdated, by which they are found.
+	Numbers(focus fhir.Key, version uint64, updated time.Time) iter.Seq2[Numbered, error]
+	// Job returns a job, or ErrNotFound.
+	Job(lane Lane, id string) (Job, error)
+	// Jobs yields all jobs, in order of tenant, subscription and id.
+	Jobs() iter.Seq2[Job, error]
 }
 
 // QueueWriter writes a transaction of the queue.
@@ -133,12 +157,16 @@ type QueueWriter interface {
 	QueueReader
 	SetCursor(name string, c Cursor) error
 	PutLane(r LaneRecord) error
-	// Owe writes a notification, replacing what stands under its lane and number.
+	// Owe writes a notification, replacing what stands under its lane and number. Numbers remembers it.
 	Owe(n Notification) error
 	// Settle removes a notification that is no longer owed. Settling one that isn't there does nothing.
 	Settle(lane Lane, number uint64) error
 	// Record appends to the attempt log.
 	Record(a Attempt) error
+	// PutJob writes a job, replacing what stands under its lane and id.
+	PutJob(j Job) error
+	// DropJob forgets a job. Dropping one that isn't there does nothing.
+	DropJob(lane Lane, id string) error
 	// Expire drops the attempts of whole days (UTC) that ended at or before a time, and returns how many days went.
 	Expire(before time.Time) (int, error)
 }

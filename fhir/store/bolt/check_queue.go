@@ -62,8 +62,8 @@ func (c *checker) lane(k, v []byte) (store.Lane, store.LaneRecord, bool) {
 	return lane, record, err == nil
 }
 
-// owed proves: each owed notification can be read, its lane knows a higher next number, and it stands in
-// the waiting index if it has been tried or deferred.
+// owed proves: each owed notification can be read, its lane knows a higher next number, its number can be
+// looked up, and it stands in the waiting index if it has been tried or deferred.
 func (c *checker) owed() error {
 	var of []byte // the key of the lane whose record is record
 	var record store.LaneRecord
@@ -89,6 +89,9 @@ func (c *checker) owed() error {
 		if err != nil {
 			c.problem("%w", err)
 			return
+		}
+		if v, ok := s.get(numberBucket, numberKey(n)); !ok || !bytes.Equal(v, encodeNumber(number)) {
+			c.problem("lane %q owes number %d, and the number index doesn't know it", of, number)
 		}
 		if _, ok := s.get(waitingBucket, waitingKey(n)); !n.Next.IsZero() && !ok {
 			c.problem("lane %q, number %d waits until %s and is not in the waiting index", of, number, n.Next)

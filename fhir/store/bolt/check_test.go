@@ -17,7 +17,7 @@ func TestCheck_findsWhatIsBroken(t *testing.T) {
 	key := fhir.Key{Tenant: "t", Type: "Patient", ID: "a"}
 	lane := store.Lane{Tenant: "t", Subscription: "s"}
 	next := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
-	waits := store.Notification{Lane: lane, Number: 2, Next: next}
+	waits := store.Notification{Lane: lane, Number: 2, Version: 2, Next: next}
 	row := func(b *bbolt.Bucket, seq store.Seq, fn func(row []byte) []byte) error {
 		return b.Put(seqKey(seq), fn(append([]byte(nil), b.Get(seqKey(seq))...)))
 	}
@@ -80,6 +80,7 @@ func TestCheck_findsWhatIsBroken(t *testing.T) {
 			other.Number = 1
 			return b.Put(waitingKey(other), nil)
 		}, "leads to no notification that waits"},
+		{"a lost number", "queue", numberBucket, func(b *bbolt.Bucket) error { return b.Delete(numberKey(waits)) }, "the number index doesn't know it"},
 		{"a cursor ahead of the log", "queue", cursorBucket, func(b *bbolt.Bucket) error {
 			return b.Put([]byte("matcher"), encodeCursor(store.Cursor{Seq: 5}))
 		}, "at row 5, and the log ends with row 4"},

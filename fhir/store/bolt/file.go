@@ -48,7 +48,7 @@ var (
 	}
 	queueHalf = half{
 		name: "queue.db", mmap: reserve(64), noFreelistSync: true,
-		buckets: []string{cursorBucket, laneBucket, owedBucket, waitingBucket, attemptBucket},
+		buckets: []string{cursorBucket, laneBucket, owedBucket, waitingBucket, numberBucket, jobBucket, attemptBucket},
 	}
 )
 

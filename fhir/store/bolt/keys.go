@@ -23,6 +23,8 @@ const (
 	laneBucket    = "lane"    // tenant 0 subscription → record
 	owedBucket    = "owed"    // tenant 0 subscription 0 number → notification
 	waitingBucket = "waiting" // tenant 0 subscription 0 next number → nothing
+	numberBucket  = "number"  // tenant 0 lastUpdated type 0 id 0 version subscription 0 cause → number
+	jobBucket     = "job"     // tenant 0 subscription 0 id → job
 	attemptBucket = "attempt" // day / tenant 0 subscription 0 number time ordinal → attempt
 )
 
@@ -78,6 +80,20 @@ func timeOf(ordered uint64) time.Time { return time.Unix(0, int64(ordered^1<<63)
 func waitingKey(n store.Notification) []byte {
 	return binary.BigEndian.AppendUint64(numbered(lanePrefix(n.Lane), orderedTime(n.Next)), n.Number)
 }
+
+// numberPrefix leads to the numbers of a version. Time goes first, so that new entries stand together.
+func numberPrefix(focus fhir.Key, version uint64, updated time.Time) []byte {
+	b := numbered(prefix(focus.Tenant), uint64(updated.UnixMilli())^1<<63)
+	return binary.BigEndian.AppendUint64(append(b, prefix(string(focus.Type), focus.ID)...), version)
+}
+
+func numberKey(n store.Notification) []byte {
+	focus := n.Focus
+	focus.Tenant = n.Lane.Tenant // a notification without focus is found, too
+	return append(numberPrefix(focus, n.Version, n.Updated), n.Lane.Subscription+"\x00"+n.Cause...)
+}
+
+func jobKey(lane store.Lane, id string) []byte { return append(lanePrefix(lane), id...) }
 
 const dayLayout = "20060102"
 

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -74,14 +75,49 @@ func (r *queueReader) Attempts(scope store.AttemptScope) iter.Seq2[store.Attempt
 			if !scopeHasDay(scope, name) {
 				continue
 			}
-			for k, v := range r.ascend(attemptBucket+"/"+name, prefix, prefix) {
+			for k, v := range r.ascend(attemptBucket+"/"+name, numbered(prefix, scope.From), prefix) {
 				a, err := decodeAttempt(scope.Lane, k[len(prefix):], v)
+				if err == nil && scope.Below > 0 && a.Number >= scope.Below {
+					break
+				}
 				if err == nil && (a.Time.Before(scope.Since) || !scope.Until.IsZero() && !a.Time.Before(scope.Until)) {
 					continue
 				}
 				if !yield(a, err) || err != nil {
 					return
 				}
+			}
+		}
+	}
+}
+
+func (r *queueReader) Numbers(focus fhir.Key, version uint64, updated time.Time) iter.Seq2[store.Numbered, error] {
+	return func(yield func(store.Numbered, error) bool) {
+		prefix := numberPrefix(focus, version, updated)
+		for k, v := range r.ascend(numberBucket, prefix, prefix) {
+			n, err := decodeNumber(focus.Tenant, k[len(prefix):], v)
+			if !yield(n, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Job(lane store.Lane, id string) (store.Job, error) {
+	v, ok := r.get(jobBucket, jobKey(lane, id))
+	if !ok {
+		return store.Job{}, store.ErrNotFound
+	}
+	return decodeJob(lane, id, v)
+}
+
+func (r *queueReader) Jobs() iter.Seq2[store.Job, error] {
+	return func(yield func(store.Job, error) bool) {
+		for k, v := range r.ascend(jobBucket, nil, nil) {
+			lane, id, _ := cutLane(k)
+			j, err := decodeJob(lane, string(id), v)
+			if !yield(j, err) || err != nil {
+				return
 			}
 		}
 	}

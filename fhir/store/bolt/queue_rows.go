@@ -1,6 +1,8 @@
 package bolt
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -84,6 +86,30 @@ func addOwed(v []byte, delta int) ([]byte, error) {
 	b := append([]byte(nil), v...)
 	binary.BigEndian.PutUint64(b[1:], binary.BigEndian.Uint64(b[1:])+uint64(delta))
 	return b, nil
+}
+
+func encodeNumber(n uint64) []byte { return binary.AppendUvarint([]byte{queueEncoding}, n) }
+
+// decodeNumber reads an entry of the number index; rest is its key behind the version.
+func decodeNumber(tenant string, rest, v []byte) (store.Numbered, error) {
+	subscription, cause, ok := bytes.Cut(rest, []byte{0})
+	d := decoder{b: v}
+	d.encoding()
+	n := store.Numbered{
+		Lane:   store.Lane{Tenant: tenant, Subscription: string(subscription)},
+		Number: d.uvarint(), Cause: string(cause),
+	}
+	if err := d.end(); err != nil || !ok {
+		return store.Numbered{}, fmt.Errorf("number index of %s: %w", rest, cmp.Or(err, errValue))
+	}
+	return n, nil
+}
+
+func decodeJob(lane store.Lane, id string, v []byte) (store.Job, error) {
+	if len(v) == 0 || v[0] != queueEncoding {
+		return store.Job{}, fmt.Errorf("job %s of lane %s/%s: %w", id, lane.Tenant, lane.Subscription, errValue)
+	}
+	return store.Job{Lane: lane, ID: id, Data: bytes.Clone(v[1:])}, nil
 }
 
 // hasFocus marks an interaction byte whose row speaks of a resource.

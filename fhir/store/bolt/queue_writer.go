@@ -57,6 +57,9 @@ func (w *queueWriter) Owe(n store.Notification) error {
 		if err := w.count(n.Lane, 1); err != nil {
 			return err
 		}
+		if err := w.o.put(numberBucket, numberKey(n), encodeNumber(n.Number)); err != nil {
+			return err
+		}
 	} else if err := w.unwait(n.Lane, n.Number, v); err != nil {
 		return err
 	}
@@ -104,6 +107,20 @@ func (w *queueWriter) Record(a store.Attempt) error {
 		return fmt.Errorf("record an attempt: number %d has too many at %s", a.Number, a.Time.UTC())
 	}
 	return w.o.put(bucket, attemptKey(a, ordinal), encodeAttempt(a))
+}
+
+func (w *queueWriter) PutJob(j store.Job) error {
+	if err := j.Check(); err != nil {
+		return err
+	}
+	return w.o.put(jobBucket, jobKey(j.Lane, j.ID), append([]byte{queueEncoding}, j.Data...))
+}
+
+func (w *queueWriter) DropJob(lane store.Lane, id string) error {
+	if _, ok := w.get(jobBucket, jobKey(lane, id)); ok {
+		w.o.remove(jobBucket, jobKey(lane, id))
+	}
+	return nil
 }
 
 func (w *queueWriter) Expire(before time.Time) (int, error) {

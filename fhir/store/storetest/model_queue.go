@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -19,7 +20,23 @@ type queueState struct {
 	lanes    map[store.Lane]store.LaneRecord
 	owed     map[store.Lane]map[uint64]store.Notification
 	cursors  map[string]store.Cursor
+	numbers  map[versionKey]map[numberKey]uint64
+	jobs     map[jobKey]store.Job
 	attempts []store.Attempt // as recorded; appending leaves earlier states alone
+}
+
+// versionKey is what numbers are looked up by.
+type versionKey struct {
+	focus   fhir.Key
+	version uint64
+	updated int64 // milliseconds
+}
+
+type numberKey struct{ subscription, cause string }
+
+type jobKey struct {
+	lane store.Lane
+	id   string
 }
 
 func newQueueState() *queueState {
@@ -27,6 +44,8 @@ func newQueueState() *queueState {
 		lanes:   map[store.Lane]store.LaneRecord{},
 		owed:    map[store.Lane]map[uint64]store.Notification{},
 		cursors: map[string]store.Cursor{},
+		numbers: map[versionKey]map[numberKey]uint64{},
+		jobs:    map[jobKey]store.Job{},
 	}
 }
 
@@ -70,6 +89,7 @@ func (q *modelQueue) Update(ctx context.Context, _ store.Lease, fn func(store.Qu
 	}
 	next := &queueState{
 		lanes: maps.Clone(s.lanes), owed: maps.Clone(s.owed), cursors: maps.Clone(s.cursors),
+		numbers: maps.Clone(s.numbers), jobs: maps.Clone(s.jobs),
 		attempts: s.attempts, // appended to behind what earlier states can see
 	}
 	if err := fn(&queueWriter{queueReader{next}, map[store.Lane]bool{}}); err != nil {
@@ -153,7 +173,8 @@ func (r *queueReader) Waiting(lane store.Lane) iter.Seq2[store.Notification, err
 func (r *queueReader) Attempts(scope store.AttemptScope) iter.Seq2[store.Attempt, error] {
 	var in []store.Attempt
 	for _, a := range r.attempts {
-		if a.Lane == scope.Lane && !a.Time.Before(scope.Since) && (scope.Until.IsZero() || a.Time.Before(scope.Until)) {
+		if a.Lane == scope.Lane && !a.Time.Before(scope.Since) && (scope.Until.IsZero() || a.Time.Before(scope.Until)) &&
+			a.Number >= scope.From && (scope.Below == 0 || a.Number < scope.Below) {
 			in = append(in, a)
 		}
 	}
@@ -163,6 +184,40 @@ func (r *queueReader) Attempts(scope store.AttemptScope) iter.Seq2[store.Attempt
 	return func(yield func(store.Attempt, error) bool) {
 		for _, a := range in {
 			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Numbers(focus fhir.Key, version uint64, updated time.Time) iter.Seq2[store.Numbered, error] {
+	of := maps.Clone(r.numbers[versionKey{focus, version, updated.UnixMilli()}])
+	return func(yield func(store.Numbered, error) bool) {
+		for _, k := range slices.SortedFunc(maps.Keys(of), func(a, b numberKey) int {
+			return cmp.Or(cmp.Compare(a.subscription, b.subscription), cmp.Compare(a.cause, b.cause))
+		}) {
+			lane := store.Lane{Tenant: focus.Tenant, Subscription: k.subscription}
+			if !yield(store.Numbered{Lane: lane, Number: of[k], Cause: k.cause}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *queueReader) Job(lane store.Lane, id string) (store.Job, error) {
+	if j, ok := r.jobs[jobKey{lane, id}]; ok {
+		return j, nil
+	}
+	return store.Job{}, store.ErrNotFound
+}
+
+func (r *queueReader) Jobs() iter.Seq2[store.Job, error] {
+	jobs := maps.Clone(r.jobs)
+	return func(yield func(store.Job, error) bool) {
+		for _, k := range slices.SortedFunc(maps.Keys(jobs), func(a, b jobKey) int {
+			return cmp.Or(compareLanes(a.lane, b.lane), cmp.Compare(a.id, b.id))
+		}) {
+			if !yield(jobs[k], nil) {
 				return
 			}
 		}
@@ -215,6 +270,17 @@ func (w *queueWriter) Owe(n store.Notification) error {
 	if err := n.Check(); err != nil {
 		return err
 	}
+	if _, ok := w.owed[n.Lane][n.Number]; !ok {
+		focus := n.Focus
+		focus.Tenant = n.Lane.Tenant
+		at := versionKey{focus, n.Version, n.Updated.UnixMilli()}
+		of := maps.Clone(w.numbers[at])
+		if of == nil {
+			of = map[numberKey]uint64{}
+		}
+		of[numberKey{n.Lane.Subscription, n.Cause}] = n.Number
+		w.numbers[at] = of
+	}
 	w.lane(n.Lane)[n.Number] = n
 	w.count(n.Lane)
 	return nil
@@ -233,6 +299,20 @@ func (w *queueWriter) Record(a store.Attempt) error {
 		return err
 	}
 	w.attempts = append(w.attempts, a)
+	return nil
+}
+
+func (w *queueWriter) PutJob(j store.Job) error {
+	if err := j.Check(); err != nil {
+		return err
+	}
+	j.Data = slices.Clone(j.Data)
+	w.jobs[jobKey{j.Lane, j.ID}] = j
+	return nil
+}
+
+func (w *queueWriter) DropJob(lane store.Lane, id string) error {
+	delete(w.jobs, jobKey{lane, id})
 	return nil
 }
 

@@ -42,6 +42,7 @@ func (e engine) run(t *testing.T) {
 		{"wait", waitTests},
 		{"queue", queueTests},
 		{"attempts", attemptTests},
+		{"jobs", jobTests},
 		{"index", indexTests},
 		{"life", lifeTests},
 		{"model", modelTests},

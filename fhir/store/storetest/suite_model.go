@@ -204,7 +204,7 @@ func (p *pair) queue(rt *rapid.T) {
 
 // compare reads everything.
 func (p *pair) compare(rt *rapid.T) {
-	look := func(db store.DB) (rows []row, lanes map[store.Lane]laneDump, cursors []store.Cursor) {
+	look := func(db store.DB) (rows []row, lanes map[store.Lane]laneDump, cursors []store.Cursor, kept []any) {
 		err := errors.Join(
 			db.View(p.ctx, func(r store.Reader) error {
 				all, err := collect(r.Changes(0))
@@ -217,18 +217,21 @@ func (p *pair) compare(rt *rapid.T) {
 				lanes, err = dumpQueue(r)
 				for _, l := range slices.SortedFunc(maps.Keys(lanes), compareLanes) {
 					c, cursorErr := r.Cursor(l.Subscription)
-					cursors, err = append(cursors, c), errors.Join(err, cursorErr)
+					some, numbers, tracesErr := traces(r, l)
+					cursors, err = append(cursors, c), errors.Join(err, cursorErr, tracesErr)
+					kept = append(kept, some, numbers)
 				}
 				return err
 			}))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		return rows, lanes, cursors
+		return rows, lanes, cursors, kept
 	}
-	rows, lanes, cursors := look(p.engine)
-	modelRows, modelLanes, modelCursors := look(p.model)
+	rows, lanes, cursors, kept := look(p.engine)
+	modelRows, modelLanes, modelCursors, modelKept := look(p.model)
 	p.same("log", rows, modelRows)
 	p.same("queue", lanes, modelLanes)
 	p.same("cursors", cursors, modelCursors)
+	p.same("traces", kept, modelKept)
 }
