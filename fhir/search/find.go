@@ -25,6 +25,11 @@ func (e *Engine) Find(ctx context.Context, r store.Reader, req Request, most int
 			return nil, fhir.Errorf(fhir.NotSupported, "http."+name, "%s shapes the answer of a search, and a condition has none: leave it out", name)
 		}
 	}
+	defs, err := e.catalogue.Within(r, req.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	e = e.using(defs)
 	query, _, err := criteria.ParseParams(req.Type, filters, e.defs, false)
 	if err != nil {
 		return nil, err

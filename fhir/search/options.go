@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"fhirhook/criteria"
@@ -15,16 +16,19 @@ type Options struct {
 	Timeout     time.Duration // of a whole search; default 30 s
 	MaxScan     int           // resources that a search may look at; default 2,000,000
 	MaxIncluded int           // resources that _include and _revinclude may add to a page; default 5,000
+	Log         *slog.Logger  // nil: nothing is logged
 }
 
 // Engine answers searches. It holds no state and is safe for concurrent use.
 type Engine struct {
-	db   store.DB
-	defs *criteria.Definitions
-	o    Options
+	db        store.DB
+	catalogue *Catalogue
+	defs      *criteria.Definitions // that the search under way uses (using); else those of every tenant
+	o         Options
 }
 
-// New makes an engine over a store.
+// New makes an engine over a store. defs are in force for every tenant, and what its SearchParameters define
+// comes to them (Catalogue).
 func New(db store.DB, defs *criteria.Definitions, o Options) *Engine {
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
@@ -35,7 +39,17 @@ func New(db store.DB, defs *criteria.Definitions, o Options) *Engine {
 	if o.MaxIncluded <= 0 {
 		o.MaxIncluded = 5_000
 	}
-	return &Engine{db: db, defs: defs, o: o}
+	return &Engine{db: db, catalogue: NewCatalogue(defs, o.Log), defs: defs, o: o}
+}
+
+// Catalogue tells which search parameters the engine uses.
+func (e *Engine) Catalogue() *Catalogue { return e.catalogue }
+
+// using is the engine for one search, with the parameters that are in force for it.
+func (e *Engine) using(defs *criteria.Definitions) *Engine {
+	own := *e
+	own.defs = defs
+	return &own
 }
 
 const advice = "narrow it down: name a type, an _id, or a smaller range of dates, or ask for fewer with _count and without _sort and _total"

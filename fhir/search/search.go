@@ -16,20 +16,25 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	ctx, cancel := e.deadline(ctx)
+	defer cancel()
+	s := &searching{engine: e, results: r, budget: budget{e.o.MaxScan, e.o.MaxScan}}
+	if err := s.place(ctx, &req); err != nil {
+		return Page{}, e.explain(ctx, err)
+	}
+	e = s.engine
 	query, ignored, err := criteria.ParseParams(req.Type, r.filters, e.defs, !req.Strict)
 	if err != nil {
 		return Page{}, err
 	}
 	p := newPlan(req.Tenant, query)
-	s := &searching{engine: e, plan: p, results: r, budget: budget{e.o.MaxScan, e.o.MaxScan}}
+	s.plan = p
 	if s.order, err = newOrder(r.sort, p.types, e.defs); err != nil {
 		return Page{}, err
 	}
 	if err := e.checkResults(r, p); err != nil {
 		return Page{}, err
 	}
-	ctx, cancel := e.deadline(ctx)
-	defer cancel()
 	if err := s.begin(ctx, &req); err != nil {
 		return Page{}, e.explain(ctx, err)
 	}
@@ -58,8 +63,8 @@ type searching struct {
 	last   hit    // the last hit of the page before
 }
 
-// begin finds the place that the search reads at, and the hit that the page begins behind.
-func (s *searching) begin(ctx context.Context, req *Request) error {
+// place finds the place that the search reads at, and the search parameters in force there.
+func (s *searching) place(ctx context.Context, req *Request) error {
 	now := req.Now
 	if now.IsZero() {
 		now = time.Now()
@@ -72,19 +77,20 @@ func (s *searching) begin(ctx context.Context, req *Request) error {
 		}
 		s.cursor, s.paged = c, true
 	}
-	err := s.engine.db.View(ctx, func(r store.Reader) error {
+	return s.engine.db.View(ctx, func(r store.Reader) error {
 		if !s.paged {
 			s.cursor.At = r.Last()
-			return nil
-		}
-		if s.cursor.At > r.Last() {
+		} else if s.cursor.At > r.Last() {
 			return fhir.Errorf(fhir.Value, "http."+paramPage, "this page link is from a later state of the store than the present one: start again without %s", paramPage)
 		}
-		return nil
-	})
-	if err != nil {
+		defs, err := s.engine.catalogue.At(r, req.Tenant, s.cursor.At)
+		s.engine = s.engine.using(defs)
 		return err
-	}
+	})
+}
+
+// begin finds the hit that the page begins behind.
+func (s *searching) begin(ctx context.Context, req *Request) error {
 	s.env = criteria.Env{Now: s.cursor.now(), Bases: req.Bases, Zone: req.Zone}
 	s.state = snapshot{s.engine.db, s.cursor.At}
 	s.env.Lookup = criteria.NewLookup(newResolver(ctx, s.state, s.plan.tenant, s.env, &s.budget), s.engine.defs)
