@@ -195,23 +195,31 @@ func (q *request) body(limit int64, flag string) ([]byte, error) {
 	tooLarge := func() error {
 		return fhir.Errorf(fhir.TooLarge, "", "the body is larger than %d bytes (%s)", limit, flag)
 	}
-	if encoding := in.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, fhir.Errorf(fhir.UnsupportedMedia, "http.Content-Encoding", "a body in Content-Encoding %s can't be read: send it plain", clip(encoding))
-	}
 	if in.ContentLength > limit {
 		q.c.Response().Header().Set(echo.HeaderConnection, "close") // what is still to come is not read
 		return nil, tooLarge()
 	}
-	var body bytes.Buffer
-	if in.ContentLength > 0 {
-		body.Grow(int(min(in.ContentLength, 1<<20)) + bytes.MinRead) // a header alone does not buy memory
+	coding := strings.Join(in.Header.Values(echo.HeaderContentEncoding), ", ")
+	sent, err := decoded(coding, http.MaxBytesReader(q.c.Response(), in.Body, limit))
+	if fhir.KindOf(err) == fhir.UnsupportedMedia {
+		q.c.Response().Header().Set(echo.HeaderAcceptEncoding, codingGzip+", "+codingZstd) // RFC 7694
 	}
-	_, err := body.ReadFrom(http.MaxBytesReader(q.c.Response(), in.Body, limit))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+	var body bytes.Buffer
+	if err == nil {
+		defer sent.Close()
+		if in.ContentLength > 0 {
+			body.Grow(int(min(in.ContentLength, 1<<20)) + bytes.MinRead) // a header alone does not buy memory
+		}
+		_, err = body.ReadFrom(io.LimitReader(sent, limit+1))
+		if err != nil && coding != "" && !strings.EqualFold(coding, codingPlain) {
+			err = undecodable(coding, err)
+		}
+	}
+	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(body.Len()) > limit {
 		return nil, tooLarge()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		if in.Context().Err() == nil && isBroken(err) {
+		if in.Context().Err() == nil && fhir.KindOf(err) == fhir.Internal && !isConnection(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, fhir.Errorf(fhir.Structure, "", "the body could not be read to its end: %v", err)
 		}
 		return nil, err
@@ -219,10 +227,10 @@ func (q *request) body(limit int64, flag string) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// isBroken tells a body that contradicts its own framing from a connection that failed.
-func isBroken(err error) bool {
+// isConnection tells a connection that failed from a body that contradicts its own framing.
+func isConnection(err error) bool {
 	_, connection := errors.AsType[net.Error](err)
-	return !connection && !errors.Is(err, io.ErrUnexpectedEOF)
+	return connection
 }
 
 // base is [base] as this client sees it.

@@ -61,14 +61,18 @@ func (q *request) write(status int, body []byte) error {
 		contentType = FHIRJSON
 	}
 	header.Set(echo.HeaderContentType, contentType+"; charset=utf-8")
-	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
 	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
 	header.Add(echo.HeaderVary, echo.HeaderAccept)
+	body, err := q.encode(body)
+	if err != nil {
+		return err
+	}
+	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
 	response.WriteHeader(status)
 	if q.c.Request().Method == http.MethodHead {
 		return nil
 	}
-	_, err := response.Write(body)
+	_, err = response.Write(body)
 	return err
 }
 
