@@ -399,3 +399,19 @@ func (t *numberTest) appendReaches(out []Reach) ([]Reach, bool) {
 		return out, false
 	}
 }
+
+// ReachOfKey returns where the marks lie of subjects that have a key (AppendKeys) of the parameter; false if
+// any may.
+func (p *Param) ReachOfKey(key string) (Reach, bool) {
+	switch p.Kind {
+	case URI:
+		return Reach{Class: MarkText, Text: key}, true
+	case Reference:
+		if t := targetOf(key); t.rest {
+			return Reach{Class: MarkText, Text: t.id}, true
+		}
+		return Reach{Class: MarkText, Text: key}, true
+	default:
+		return Reach{}, false
+	}
+}

@@ -50,20 +50,28 @@ func (e *Engine) Matching(ctx context.Context, r store.Reader, at store.Seq, que
 		env.Now = time.Now()
 	}
 	state, budget := within{r, at}, budget{e.o.MaxScan, e.o.MaxScan}
-	env.Lookup = criteria.NewLookup(newResolver(ctx, state, req.Tenant, env, &budget), e.defs)
+	env.Lookup = criteria.NewLookup(newResolver(ctx, e.o.Index, state, req.Tenant, env, &budget), e.defs)
 	if err := query.Check(env); err != nil {
 		return nil, e.explain(ctx, err)
 	}
-	var found []*fhir.Resource
-	err := newPlan(req.Tenant, query).candidates(ctx, state, fhir.Key{}, func(c *fhir.Resource) (bool, error) {
+	p := newPlan(req.Tenant, query)
+	if err := p.prepare(ctx, e, state, at, env); err != nil {
+		return nil, e.explain(ctx, err)
+	}
+	inOrder, byID := p.ordered(), first{order: &order{}, most: most}
+	err := p.candidates(ctx, state, fhir.Key{}, func(c *fhir.Resource) (bool, error) {
 		if err := budget.spend(); err != nil {
 			return false, err
 		}
 		subject := criteria.NewSubject(c, env)
 		if query.Matches(subject) {
-			found = append(found, c)
+			byID.offer(hit{resource: c})
 		}
-		return len(found) < most, subject.Err()
+		return !inOrder || len(byID.hits) < most, subject.Err()
 	})
+	var found []*fhir.Resource
+	for _, h := range byID.sorted() {
+		found = append(found, h.resource)
+	}
 	return found, e.explain(ctx, err)
 }

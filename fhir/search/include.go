@@ -201,7 +201,8 @@ func (g *gathering) forward(ctx context.Context, ins []inclusion, from []*fhir.R
 	return nil
 }
 
-// backward adds what refers to resources: one walk over each source type for all inclusions together.
+// backward adds what refers to resources: what the index finds, or else one walk over each source type for all
+// inclusions together.
 func (g *gathering) backward(ctx context.Context, ins []inclusion, from []*fhir.Resource) error {
 	targets := map[fhir.Key]bool{}
 	for _, r := range from {
@@ -217,8 +218,16 @@ func (g *gathering) backward(ctx context.Context, ins []inclusion, from []*fhir.
 		if len(follow) == 0 {
 			continue
 		}
-		walk := &plan{tenant: g.plan.tenant, types: []fhir.Type{t}}
-		err := walk.candidates(ctx, g.state, fhir.Key{}, func(r *fhir.Resource) (bool, error) {
+		index := g.engine.o.Index
+		stretches, ok := g.referring(t, follow, from)
+		if !ok {
+			index = nil
+		}
+		look, err := having(ctx, index, g.state, g.cursor.At, scope{g.plan.tenant, t}, stretches)
+		if err != nil {
+			return err
+		}
+		err = look.candidates(ctx, g.state, fhir.Key{}, func(r *fhir.Resource) (bool, error) {
 			if err := g.budget.spend(); err != nil {
 				return false, err
 			}
@@ -232,6 +241,25 @@ func (g *gathering) backward(ctx context.Context, ins []inclusion, from []*fhir.
 		}
 	}
 	return nil
+}
+
+// referring is where the index has those of a type that refer to resources; false if it has not all of them.
+func (g *gathering) referring(t fhir.Type, ins []inclusion, from []*fhir.Resource) (all []stretch, ok bool) {
+	for _, in := range ins {
+		for _, p := range in.params(t, g.engine.defs) {
+			if index := g.engine.o.Index; index == nil || !index.knows(p) {
+				return nil, false
+			}
+			for _, r := range from {
+				if in.target != "" && in.target != r.Key.Type {
+					continue
+				}
+				reaches := []criteria.Reach{{Class: criteria.MarkText, Text: r.Key.ID}}
+				all = append(all, stretchesOf(g.plan.tenant, t, p.Code, reaches)...)
+			}
+		}
+	}
+	return all, true
 }
 
 func (g *gathering) refers(r *fhir.Resource, ins []inclusion, targets map[fhir.Key]bool) bool {

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Timeout     time.Duration // of a whole search; default 30 s
 	MaxScan     int           // resources that a search may look at; default 2,000,000
+	Index       *Index        // of the same store and definitions; nil: every search walks
 	MaxIncluded int           // resources that _include and _revinclude may add to a page; default 5,000
 	Log         *slog.Logger  // nil: nothing is logged
 }

@@ -6,6 +6,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/store"
 )
 
 // plan is where a search looks, and for what.
@@ -14,6 +15,11 @@ type plan struct {
 	types  []fhir.Type // sorted
 	query  *criteria.Query
 	ids    []string // sorted; the only ids that can match. nil: any can
+
+	// What prepare found out. Without an index everything is walked.
+	access    map[fhir.Type]*access
+	at, place store.Seq // of the search and of the index
+	tail      tail
 }
 
 func newPlan(tenant string, q *criteria.Query) *plan {
@@ -45,10 +51,17 @@ func narrowest(q *criteria.Query) []string {
 	return nil
 }
 
-// candidates visits, in order of type and id from behind a key, all resources that may match, until visit
-// returns false. It is the seam for an index: it may offer too many, never too few.
+// candidates visits all resources that may match, until visit returns false: it may offer too many, never too
+// few. Those of types that are walked come in order of id, from behind a key; those that the index found in
+// any order, whatever the key.
 func (p *plan) candidates(ctx context.Context, s state, after fhir.Key, visit func(*fhir.Resource) (bool, error)) error {
 	for _, t := range p.types {
+		if a := p.access[t]; a != nil && !a.walked {
+			if goOn, err := p.found(ctx, s, t, a, visit); err != nil || !goOn {
+				return err
+			}
+			continue
+		}
 		from := ""
 		switch {
 		case t < after.Type:

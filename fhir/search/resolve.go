@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -13,12 +14,13 @@ import (
 // resource. It is for one evaluation, or for several at the same place, and ends with ctx. Of env only what
 // tells own references counts.
 func (e *Engine) Resolver(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver {
-	return newResolver(ctx, snapshot{e.db, at}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
+	return newResolver(ctx, e.o.Index, snapshot{e.db, at}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
 }
 
 // resolver is a criteria.Resolver over a state.
 type resolver struct {
 	ctx    context.Context // of the search that it is part of
+	index  *Index          // nil: there is none
 	state  state
 	tenant string
 	env    criteria.Env
@@ -26,9 +28,9 @@ type resolver struct {
 	found  map[*criteria.Param]map[string][]string // ids by key, of the parameters that were asked for
 }
 
-func newResolver(ctx context.Context, s state, tenant string, env criteria.Env, b *budget) *resolver {
+func newResolver(ctx context.Context, x *Index, s state, tenant string, env criteria.Env, b *budget) *resolver {
 	env.Lookup = nil
-	return &resolver{ctx, s, tenant, env, b, map[*criteria.Param]map[string][]string{}}
+	return &resolver{ctx, x, s, tenant, env, b, map[*criteria.Param]map[string][]string{}}
 }
 
 // Current implements criteria.Resolver.
@@ -46,8 +48,13 @@ func (r *resolver) Current(t fhir.Type, id string) (*fhir.Resource, error) {
 	return rows[0], nil
 }
 
-// Having implements criteria.Resolver. The first question about a parameter walks over its type.
+// Having implements criteria.Resolver. What the index can't find is found by a walk over the type, which the
+// first question about a parameter makes for all.
 func (r *resolver) Having(t fhir.Type, p *criteria.Param, keys []string) iter.Seq2[*fhir.Resource, error] {
+	of := scope{r.tenant, t}
+	if stretches, ok := r.index.stretchesOfKeys(of, p, keys); ok && r.found[p] == nil {
+		return r.indexed(of, p, keys, stretches)
+	}
 	return func(yield func(*fhir.Resource, error) bool) {
 		byKey, err := r.keys(t, p)
 		if err != nil {
@@ -81,6 +88,28 @@ func (r *resolver) Having(t fhir.Type, p *criteria.Param, keys []string) iter.Se
 					return
 				}
 			}
+		}
+	}
+}
+
+// indexed is Having by the index.
+func (r *resolver) indexed(of scope, p *criteria.Param, keys []string, stretches []stretch) iter.Seq2[*fhir.Resource, error] {
+	return func(yield func(*fhir.Resource, error) bool) {
+		look, err := having(r.ctx, r.index, r.state, r.state.place(), of, stretches)
+		if err == nil {
+			err = look.candidates(r.ctx, r.state, fhir.Key{}, func(row *fhir.Resource) (bool, error) {
+				if err := r.budget.spend(); err != nil {
+					return false, err
+				}
+				own := criteria.NewSubject(row, r.env).AppendKeys(nil, p)
+				if !slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(own, key) }) {
+					return true, nil
+				}
+				return yield(row, nil), nil
+			})
+		}
+		if err != nil {
+			yield(nil, err)
 		}
 	}
 }

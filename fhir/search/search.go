@@ -93,7 +93,7 @@ func (s *searching) place(ctx context.Context, req *Request) error {
 func (s *searching) begin(ctx context.Context, req *Request) error {
 	s.env = criteria.Env{Now: s.cursor.now(), Bases: req.Bases, Zone: req.Zone}
 	s.state = snapshot{s.engine.db, s.cursor.At}
-	s.env.Lookup = criteria.NewLookup(newResolver(ctx, s.state, s.plan.tenant, s.env, &s.budget), s.engine.defs)
+	s.env.Lookup = criteria.NewLookup(newResolver(ctx, s.engine.o.Index, s.state, s.plan.tenant, s.env, &s.budget), s.engine.defs)
 	if err := s.plan.query.Check(s.env); err != nil {
 		return err
 	}
@@ -154,7 +154,10 @@ func (s *searching) fill(ctx context.Context, page *Page, req *Request) error {
 // hits finds the first hits behind the last one, and counts all matches if asked to. Where the walk goes in
 // the order asked for, it begins where the page does and ends with it.
 func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, int, error) {
-	inOrder := len(s.order.keys) == 0
+	if err := s.plan.prepare(ctx, s.engine, s.state, s.cursor.At, s.env); err != nil {
+		return nil, 0, err
+	}
+	inOrder := len(s.order.keys) == 0 && s.plan.ordered()
 	var after fhir.Key
 	if inOrder && s.paged && !counting {
 		after = s.lastKey()

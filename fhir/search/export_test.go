@@ -1,0 +1,20 @@
+package search
+
+import (
+	"context"
+	"time"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir/store"
+)
+
+// NewSmallIndex makes an index whose runs and slices are so small that a few rows show everything.
+func NewSmallIndex(db store.DB, defs *criteria.Definitions, keep time.Duration, clock func() time.Time) *Index {
+	return NewIndex(db, defs, IndexOptions{Keep: keep, Clock: clock, flushRows: 4, sliceSize: 600})
+}
+
+// Begin, Step, Flush and Absorb are what Run does.
+func (x *Index) Begin(ctx context.Context) error          { return x.begin(ctx) }
+func (x *Index) Step(ctx context.Context) (bool, error)   { return x.step(ctx) }
+func (x *Index) Flush(ctx context.Context) error          { return x.flush(ctx) }
+func (x *Index) Absorb(ctx context.Context) (bool, error) { return x.absorb(ctx) }

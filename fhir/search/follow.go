@@ -1,0 +1,305 @@
+package search
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"fhirhook/fhir/store"
+)
+
+// FollowerName is the name of the index's lease.
+const FollowerName = "search-index"
+
+const (
+	absorbRows  = 1000    // rows that are read in one View
+	absorbBytes = 4 << 20 // the same in bytes
+	retryAfter  = 5 * time.Second
+	reportEvery = 100_000 // rows of a catching up between two lines of the log
+)
+
+// follower is what only the goroutine in Run uses.
+type follower struct {
+	marker  *marker
+	lease   store.Lease
+	catalog catalog
+	deaths  []death   // of rows in memory
+	times   []moment  // rising, some hundred of them in the time that rows are kept
+	merge   *merge    // under way
+	tried   store.Seq // the catalog's place when runs with replaced rows were last looked for
+	held    int       // rows in memory
+	told    store.Seq
+}
+
+// death says that a row was replaced by another.
+type death struct{ row, by store.Seq }
+
+// moment is when the log had come to a place.
+type moment struct {
+	place store.Seq
+	time  time.Time
+}
+
+// Run follows the log until ctx ends, and takes up where it stopped the last time. What it can't write it
+// tries again, and searches are slower meanwhile.
+func (x *Index) Run(ctx context.Context) error {
+	for {
+		err := x.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return x.leave(ctx)
+		case errors.Is(err, store.ErrClosed):
+			return err
+		}
+		x.o.Log.Error("search.index", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// leave saves what is in memory, so that the next start needs not read it again.
+func (x *Index) leave(ctx context.Context) error {
+	if x.lease.Name == "" {
+		return nil
+	}
+	return x.flush(context.WithoutCancel(ctx))
+}
+
+func (x *Index) follow(ctx context.Context) error {
+	if err := x.begin(ctx); err != nil {
+		return err
+	}
+	for {
+		busy, err := x.step(ctx)
+		if err == nil && !busy {
+			err = x.db.Wait(ctx, x.Place())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// begin reads where the index stands, and clears away what can't be used or was left by half.
+func (x *Index) begin(ctx context.Context) (err error) {
+	if x.lease, err = x.db.Lease(ctx, FollowerName); err != nil {
+		return err
+	}
+	var c catalog
+	err = x.db.Index().Update(ctx, x.lease, func(w store.IndexWriter) error {
+		if c, err = readCatalog(w, x.meaning); err != nil {
+			return err
+		}
+		kept := map[string]bool{catalogShelf: true, deathShelf: len(c.Runs) > 0}
+		for _, r := range c.Runs {
+			kept[r.shelf()] = true
+		}
+		shelves, err := w.Shelves()
+		if err != nil {
+			return err
+		}
+		for _, name := range shelves {
+			if !kept[name] {
+				if err := w.Drop(name); err != nil {
+					return err
+				}
+			}
+		}
+		return c.write(w)
+	})
+	if err != nil {
+		return fmt.Errorf("begin the search index: %w", err)
+	}
+	x.catalog, x.merge, x.deaths, x.held, x.times, x.tried = c, nil, nil, 0, nil, 0
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem, x.place = nil, c.Place
+	return nil
+}
+
+// step does one short piece of work, and tells whether there may be more.
+func (x *Index) step(ctx context.Context) (busy bool, err error) {
+	absorbed, err := x.absorb(ctx)
+	if err != nil {
+		return false, err
+	}
+	if x.held >= x.o.flushRows {
+		if err := x.flush(ctx); err != nil {
+			return false, err
+		}
+	}
+	merging, err := x.mergeStep(ctx)
+	return absorbed || merging, err
+}
+
+// absorb takes the next rows of the log into memory.
+func (x *Index) absorb(ctx context.Context) (bool, error) {
+	var rows []store.Change
+	var deaths []death
+	var last store.Seq
+	place := x.Place()
+	err := x.db.View(ctx, func(r store.Reader) error {
+		rows, deaths, last = nil, nil, r.Last()
+		size := 0
+		for c, err := range r.Changes(place) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, c)
+			if c.Resource.Version > 1 {
+				before, err := rowBefore(r, c)
+				if err != nil {
+					return err
+				}
+				deaths = append(deaths, death{before, c.Seq})
+			}
+			if size += len(c.Resource.JSON); len(rows) == absorbRows || size >= absorbBytes {
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	var all []posting
+	for _, c := range rows {
+		all = x.marker.append(all, c.Seq, c.Resource)
+	}
+	newest := rows[len(rows)-1]
+	x.remember(memoryRun{rows[0].Seq, newest.Seq, sorted(all)})
+	x.deaths = append(x.deaths, deaths...)
+	x.held += len(rows)
+	if n := len(x.times); n == 0 || newest.Resource.Updated.Sub(x.times[n-1].time) > x.o.Keep/100 {
+		x.times = append(x.times, moment{newest.Seq, newest.Resource.Updated})
+	}
+	x.report(newest.Seq, last)
+	return newest.Seq < last, nil
+}
+
+// rowBefore finds the row of the version that a change replaced.
+func rowBefore(r store.Reader, c store.Change) (store.Seq, error) {
+	for before, err := range r.History(store.Scope(c.Resource.Key), c.Seq) {
+		return before.Seq, err
+	}
+	return 0, fmt.Errorf("row %d is version %d of %s, and there is none before it", c.Seq, c.Resource.Version, c.Resource.Key)
+}
+
+// remember adds a run to memory. Neighbours of like size become one, so that there are few.
+func (x *Index) remember(r memoryRun) {
+	mem := slices.Clone(x.mem)
+	for n := len(mem); n > 0 && len(mem[n-1].postings) <= 2*len(r.postings); n-- {
+		r = memoryRun{mem[n-1].first, r.last, merged(mem[n-1].postings, r.postings)}
+		mem = mem[:n-1]
+	}
+	mem = append(mem, r)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem, x.place = mem, r.last
+}
+
+func (x *Index) report(place, last store.Seq) {
+	if place-x.told >= reportEvery && last-place > absorbRows {
+		x.told = place
+		x.o.Log.Info("search.index.building", "rows", place, "of", last)
+	}
+}
+
+// flush makes a run of what is in memory.
+func (x *Index) flush(ctx context.Context) error {
+	if len(x.mem) == 0 {
+		return nil
+	}
+	all := memoryRun{first: x.mem[0].first, last: x.mem[len(x.mem)-1].last}
+	for _, r := range slices.Backward(x.mem) { // the newest are the shortest
+		all.postings = merged(r.postings, all.postings)
+	}
+	c := x.catalog.clone()
+	made := run{Number: c.Next, First: all.first, Last: all.last}
+	c.Runs, c.Next, c.Place = append(c.Runs, made), c.Next+1, all.last
+	for _, d := range x.deaths {
+		if i := c.runOf(d.row); i >= 0 {
+			c.Runs[i].Replaced++
+		}
+	}
+	deaths := slices.SortedFunc(slices.Values(x.deaths), func(a, b death) int { return int(a.row) - int(b.row) })
+	err := x.db.Index().Update(ctx, x.lease, func(w store.IndexWriter) error {
+		b := blockWriter{w: w, shelf: made.shelf()}
+		for _, p := range all.postings {
+			if err := b.add(p); err != nil {
+				return err
+			}
+		}
+		if err := b.end(); err != nil {
+			return err
+		}
+		for _, d := range deaths {
+			if err := w.Put(deathShelf, rowKey(d.row), rowKey(d.by)); err != nil {
+				return err
+			}
+		}
+		return c.write(w)
+	})
+	if err != nil {
+		return fmt.Errorf("write rows %d to %d to the search index: %w", all.first, all.last, err)
+	}
+	x.catalog, x.deaths, x.held = c, nil, 0
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem = nil
+	return nil
+}
+
+// runOf finds the run that has a row.
+func (c catalog) runOf(row store.Seq) int {
+	i, found := slices.BinarySearchFunc(c.Runs, row, func(r run, row store.Seq) int {
+		switch {
+		case r.Last < row:
+			return -1
+		case r.First > row:
+			return 1
+		default:
+			return 0
+		}
+	})
+	if !found {
+		return -1
+	}
+	return i
+}
+
+func rowKey(row store.Seq) []byte { return binary.BigEndian.AppendUint64(nil, uint64(row)) }
+
+func rowOf(key []byte) store.Seq {
+	if len(key) != 8 {
+		return 0
+	}
+	return store.Seq(binary.BigEndian.Uint64(key))
+}
+
+// horizon is the place up to which rows that were replaced are needed by nobody.
+func (x *Index) horizon(ctx context.Context) (store.Seq, error) {
+	limit := x.o.Clock().Add(-x.o.Keep)
+	n := 0
+	for n < len(x.times) && x.times[n].time.Before(limit) {
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	x.times = slices.Delete(x.times, 0, n-1) // the newest old one stays
+	place := x.times[0].place
+	if x.o.Lowest != nil {
+		lowest, err := x.o.Lowest(ctx)
+		if err != nil {
+			return 0, err
+		}
+		place = min(place, lowest)
+	}
+	return place, nil
+}

@@ -1,0 +1,155 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// posting says that a row of the log has a value. field and value are numbers that stand for what they are
+// of: two things with one number cost a candidate too many and nothing else, for each is verified.
+type posting struct {
+	field uint64 // tenant, type, parameter and class of mark
+	value uint64 // a text's number, or an order
+	seq   store.Seq
+}
+
+func (p posting) compare(q posting) int {
+	if c := cmp.Compare(p.field, q.field); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(p.value, q.value); c != 0 {
+		return c
+	}
+	return cmp.Compare(p.seq, q.seq)
+}
+
+// FNV-1a, and the finisher of MurmurHash3 behind it.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+func number(parts ...string) uint64 {
+	h := uint64(fnvOffset)
+	for _, s := range parts {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * fnvPrime
+		}
+		h = (h ^ 0xff) * fnvPrime // no part holds this byte, for none of it is valid UTF-8
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// fieldOf is the field of a parameter's marks of a class. That of all rows of a type has no parameter.
+func fieldOf(tenant string, t fhir.Type, param string, class criteria.MarkClass) uint64 {
+	return number(tenant, string(t), param, string(rune('0'+class)))
+}
+
+// scope is a type of a tenant.
+type scope struct {
+	tenant string
+	typ    fhir.Type
+}
+
+// fields are what is marked of the resources of a scope.
+type fields struct {
+	all    uint64
+	params []markedParam
+}
+
+type markedParam struct {
+	param   *criteria.Param
+	classes [criteria.MarkHigh + 1]uint64
+}
+
+// indexed tells whether a parameter has postings. _id and _lastUpdated need none: the store finds a
+// resource by its id, and the log is in order of time.
+func indexed(p *criteria.Param) bool {
+	return p.Marked() && p.Code != "_id" && p.Code != "_lastUpdated"
+}
+
+func newFields(s scope, defs *criteria.Definitions) *fields {
+	f := &fields{all: fieldOf(s.tenant, s.typ, "", 0)}
+	for p := range defs.Params(s.typ) {
+		if !indexed(p) {
+			continue
+		}
+		m := markedParam{param: p}
+		for c := criteria.MarkText; c <= criteria.MarkHigh; c++ {
+			m.classes[c] = fieldOf(s.tenant, s.typ, p.Code, c)
+		}
+		f.params = append(f.params, m)
+	}
+	return f
+}
+
+// marker makes the postings of rows. It belongs to one goroutine.
+type marker struct {
+	defs   *criteria.Definitions
+	scopes map[scope]*fields
+	marks  []criteria.Mark
+}
+
+func newMarker(defs *criteria.Definitions) *marker {
+	return &marker{defs: defs, scopes: map[scope]*fields{}}
+}
+
+// maxScopes bounds what a marker remembers of tenants.
+const maxScopes = 10_000
+
+// append adds the postings of a version, of which a tombstone has none; there may be repetitions.
+func (m *marker) append(out []posting, seq store.Seq, r *fhir.Resource) []posting {
+	if r.Deleted {
+		return out
+	}
+	s := scope{r.Key.Tenant, r.Key.Type}
+	f := m.scopes[s]
+	if f == nil {
+		if len(m.scopes) == maxScopes {
+			clear(m.scopes)
+		}
+		f = newFields(s, m.defs)
+		m.scopes[s] = f
+	}
+	out = append(out, posting{field: f.all, seq: seq})
+	subject := criteria.NewSubject(r, criteria.Env{})
+	for i := range f.params {
+		p := &f.params[i]
+		m.marks = subject.AppendMarks(m.marks[:0], p.param)
+		for _, mark := range m.marks {
+			value := mark.Order
+			if mark.Class == criteria.MarkText {
+				value = number(mark.Text)
+			}
+			out = append(out, posting{p.classes[mark.Class], value, seq})
+		}
+	}
+	return out
+}
+
+// sorted puts postings in order, each once.
+func sorted(all []posting) []posting {
+	slices.SortFunc(all, posting.compare)
+	return slices.Compact(all)
+}
+
+// merged is the union of two sorted lists without a posting in common.
+func merged(a, b []posting) []posting {
+	out := make([]posting, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].compare(b[0]) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
