@@ -103,7 +103,7 @@ func (d *Deliverer) id(n store.Notification) string { return d.o.ID(d.o.DB.Epoch
 // message builds what is sent for a notification.
 func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subscription) (channel.Message, error) {
 	m := channel.Message{
-		Target:       sub.Target,
+		Target:       sub.TargetAt(time.Now()),
 		ID:           d.id(n),
 		Tenant:       n.Lane.Tenant,
 		Subscription: n.Lane.Subscription,

@@ -59,6 +59,8 @@ var known = map[string]func(*reading, extension){
 	medplum + "/subscription-secret":                      (*reading).secret,
 	medplum + "-subscriptionSecret":                       (*reading).secret,
 	ours + "subscription-secret":                          (*reading).secret,
+	previousSecret:                                        (*reading).previousSecret,
+	previousUntil:                                         (*reading).previousUntil,
 	medplum + "/subscription-supported-interaction":       (*reading).interaction,
 	medplum + "/subscription-max-attempts":                (*reading).maxAttempts,
 	hapi + "subscription-delivery-retry-count":            (*reading).retryCount,
@@ -81,6 +83,7 @@ var secretNames = map[string]bool{
 	medplum + "/subscription-secret": true,
 	medplum + "-subscriptionSecret":  true,
 	ours + "subscription-secret":     true,
+	previousSecret:                   true,
 }
 
 func ofFamily(name string) bool {

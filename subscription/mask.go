@@ -12,11 +12,12 @@ const Mask = "********"
 
 // spot is one secret in a Subscription's JSON: the value of a secret extension, or a line of channel.header.
 type spot struct {
-	node   tape.Node // the value
-	path   string    // FHIRPath of the value
-	line   bool      // of channel.header; else an HMAC key
-	header string    // a line's header name, as written
-	inner  bool      // not where this Subscription's own secrets stand, but inside something that it contains
+	node     tape.Node // the value
+	path     string    // FHIRPath of the value
+	line     bool      // of channel.header; else an HMAC key
+	header   string    // a line's header name, as written
+	previous bool      // the key before the last rotation
+	inner    bool      // not where this Subscription's own secrets stand, but inside something that it contains
 }
 
 // masked tells whether the mask stands there.
@@ -53,13 +54,14 @@ func walk(n tape.Node, path string, inner bool, found func(spot)) {
 			i++
 		}
 	case tape.Object:
-		secret := secretNames[extensionName(n.Get("url").Text())]
+		extension := extensionName(n.Get("url").Text())
+		secret := secretNames[extension]
 		subscription := n.Get("resourceType").Is("Subscription")
 		for name, v := range n.Members() {
 			at := path + "." + name
 			switch {
 			case secret && strings.HasPrefix(name, "value"):
-				found(spot{node: v, path: at, inner: inner || !own(path)})
+				found(spot{node: v, path: at, previous: extension == previousSecret, inner: inner || !own(path)})
 			case subscription && name == "channel":
 				headers(v.Get("header"), at+".header", inner || path != "Subscription", found)
 				walk(v, at, inner, found)
@@ -144,7 +146,7 @@ func keep(sent, masks, stored []spot, update, same bool) (values []spot, reason 
 	case len(stored) == 0:
 		return nil, Mask + " stands for a stored value, and there is none: send the value itself"
 	case !masks[0].line:
-		// All keys of a stored Subscription are the same (put).
+		// All keys of a stored Subscription that go by one name are the same (put).
 		for range masks {
 			values = append(values, stored[0])
 		}
@@ -180,6 +182,9 @@ func byName(all []spot) map[string][]spot {
 		name := strings.ToLower(s.header)
 		if !s.line {
 			name = "an HMAC key" // no header name holds a space
+		}
+		if s.previous {
+			name = "a previous HMAC key"
 		}
 		if s.inner {
 			name = "inner " + name

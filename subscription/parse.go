@@ -29,7 +29,7 @@ type Policy interface {
 
 // Options is what parsing a Subscription depends on.
 type Options struct {
-	Definitions *criteria.Definitions
+	Definitions *criteria.Definitions // nil: criteria aren't compiled, for whoever only delivers
 	Dialects    Dialects
 	Policy      Policy // nil: endpoints aren't judged, as for a Subscription that was admitted before
 }
@@ -167,6 +167,7 @@ func (r *reading) resolve() Rules {
 	if set.secret.path != "" {
 		r.s.Target.Secrets = []string{set.secret.value}
 	}
+	r.rotation()
 	return rules
 }
 
@@ -198,6 +199,9 @@ func (r *reading) criteria(root tape.Node) {
 	r.s.Criteria = s
 	if head, _, _ := strings.Cut(s, "?"); strings.Contains(head, ":") {
 		r.refuse(fhir.BusinessRule, path, "topics are not supported: write a search without the server's address, such as Observation?code=http://loinc.org|1975-2")
+		return
+	}
+	if r.o.Definitions == nil {
 		return
 	}
 	q, err := criteria.Parse(s, r.o.Definitions)

@@ -36,23 +36,25 @@ func put[T comparable](r *reading, s *setting[T], e extension, value T) {
 
 // settings is what the extensions say, before the dialect's rules are applied.
 type settings struct {
-	secret       setting[string]
-	dialect      setting[string]
-	signature    setting[string]
-	order        setting[Order]
-	backlog      setting[bool]
-	trigger      setting[Trigger]
-	followed     []setting[string] // subscription-trigger-parameter
-	expression   setting[string]
-	maxAttempts  setting[int]
-	retryCount   setting[int]
-	sendDelete   setting[bool]
-	timeout      setting[time.Duration]
-	ladder       *Ladder
-	ladderText   setting[string]
-	interactions Interactions
-	named        string // where the first interaction stands; "" if none does
-	deletion     string // where delete is asked for
+	secret        setting[string]
+	previous      setting[string]
+	previousUntil setting[time.Time]
+	dialect       setting[string]
+	signature     setting[string]
+	order         setting[Order]
+	backlog       setting[bool]
+	trigger       setting[Trigger]
+	followed      []setting[string] // subscription-trigger-parameter
+	expression    setting[string]
+	maxAttempts   setting[int]
+	retryCount    setting[int]
+	sendDelete    setting[bool]
+	timeout       setting[time.Duration]
+	ladder        *Ladder
+	ladderText    setting[string]
+	interactions  Interactions
+	named         string // where the first interaction stands; "" if none does
+	deletion      string // where delete is asked for
 }
 
 // text reads a string value of the member that the extension's definition names.

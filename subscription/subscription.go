@@ -41,20 +41,22 @@ const (
 
 // Subscription is a compiled Subscription resource.
 type Subscription struct {
-	Key          fhir.Key
-	Version      uint64
-	Status       Status
-	End          time.Time // zero: never
-	Criteria     string    // as the resource has it
-	Query        *criteria.Query
-	Trigger      Trigger
-	Parameters   []string // codes of the search parameters that Changes looks at
-	Expression   string   // FHIRPath that must hold, too; "": none
-	Interactions Interactions
-	Target       channel.Target
-	Ladder       Ladder
-	Order        Order
-	SkipBacklog  bool // subscription-backlog = skip
+	Key           fhir.Key
+	Version       uint64
+	Status        Status
+	End           time.Time // zero: never
+	Criteria      string    // as the resource has it
+	Query         *criteria.Query
+	Trigger       Trigger
+	Parameters    []string // codes of the search parameters that Changes looks at
+	Expression    string   // FHIRPath that must hold, too; "": none
+	Interactions  Interactions
+	Target        channel.Target // see TargetAt
+	Previous      string         // the HMAC key before the last rotation; "": none
+	PreviousUntil time.Time      // when it ends
+	Ladder        Ladder
+	Order         Order
+	SkipBacklog   bool // subscription-backlog = skip
 }
 
 // Interactions is the set of interactions that notify.
