@@ -29,6 +29,7 @@ type serveCmd struct {
 	OffAfter      time.Duration `help:"Unbroken failure after which a Subscription is switched off." default:"72h"`
 	MaxBody       int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
 	MaxBundle     int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
+	Validation    string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain         time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	LogLevel      string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 }
@@ -41,7 +42,7 @@ func (c *serveCmd) options(s streams) app.Options {
 		Listen: c.Listen, Data: c.Data, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter,
-		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Drain: c.Drain, Version: version,
+		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }

@@ -41,6 +41,9 @@ func (s *Server) part(c *call, i int, n tape.Node) (part, error) {
 	if n.Kind() != tape.Object {
 		return p, fhir.Errorf(fhir.Structure, "", "an entry must be a JSON object, and this is a JSON %s", n.Kind())
 	}
+	if err := fhir.Join(s.Validator.Entry(n)); err != nil {
+		return p, err
+	}
 	request := n.Get("request")
 	if request.Kind() != tape.Object {
 		return p, fhir.Errorf(fhir.Required, entryRequest, "the entry has no request: say there what to do, as in {\"method\":\"POST\",\"url\":\"Patient\"}")
@@ -85,7 +88,9 @@ func (s *Server) part(c *call, i int, n tape.Node) (part, error) {
 	}
 	switch p.method {
 	case http.MethodPost, http.MethodPut:
-		p.call.in, err = s.partResource(n.Get("resource"))
+		if p.call.in, err = s.partResource(n.Get("resource")); err == nil {
+			err = fhir.Join(s.Validator.Validate(p.call.in))
+		}
 	case http.MethodPatch:
 		p.call.patch, p.call.in, err = s.partPatch(n.Get("resource"))
 	}

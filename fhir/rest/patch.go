@@ -146,6 +146,9 @@ func (s *Server) patched(r store.Reader, w write, key fhir.Key) (fhir.Incoming, 
 	if err != nil {
 		return fhir.Incoming{}, spoilt(err)
 	}
+	if problems := s.Validator.Validate(in); len(problems) > 0 {
+		return fhir.Incoming{}, malformed(problems)
+	}
 	return in, s.checkPatched(prev, in, result)
 }
 
@@ -158,6 +161,13 @@ func spoilt(err error) error {
 		return fhir.Errorf(fhir.BusinessRule, e.Expression, "the patch leaves no resource: %s", e.Diagnostic)
 	}
 	return err
+}
+
+// malformed says what is wrong with a patch whose result isn't valid: the patch itself is.
+func malformed(problems []*fhir.Error) error {
+	e := *problems[0]
+	e.Kind, e.Diagnostic, e.More = fhir.BusinessRule, "the patch leaves an invalid resource: "+e.Diagnostic, problems[1:]
+	return &e
 }
 
 // checkPatched refuses results that no update could have sent.

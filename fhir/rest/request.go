@@ -69,6 +69,9 @@ func (q *request) call(s *Server, r route) (*call, error) {
 		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), query: query},
 		origin: store.Origin{RequestID: q.id},
 	}
+	if c.origin.Server, err = s.quiet(in.Header); err != nil {
+		return nil, err
+	}
 	if strings.HasSuffix(r.path, "/_history") {
 		c.target.special = "_history"
 	}
@@ -139,8 +142,10 @@ func (q *request) plain(*call) error { return nil }
 
 // resource reads the body as one resource.
 func (q *request) resource(c *call) (err error) {
-	c.in, err = q.document(q.s.MaxBody, "--max-body")
-	return err
+	if c.in, err = q.document(q.s.MaxBody, "--max-body"); err != nil {
+		return err
+	}
+	return fhir.Join(q.s.Validator.Validate(c.in))
 }
 
 // bundle reads the body as the Bundle of a batch or transaction.
@@ -150,7 +155,10 @@ func (q *request) bundle(c *call) (err error) {
 		return fhir.Errorf(fhir.Invalid, "Resource.resourceType",
 			"POST to [base] takes a Bundle of type batch or transaction; create a %s by POST to [base]/%s", c.bundle.Type, c.bundle.Type)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return fhir.Join(q.s.Validator.Envelope(c.bundle))
 }
 
 func (q *request) document(limit int64, flag string) (fhir.Incoming, error) {

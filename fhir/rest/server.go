@@ -26,7 +26,11 @@ type Options struct {
 	Search      Searcher
 	Gate        Gate                  // nil: resources pass as they are
 	Definitions *criteria.Definitions // search parameters for the CapabilityStatement
+	Validator   Validator             // nil: the structure of resources isn't checked
 	Operations  []Operation
+
+	// AllowQuiet lets requests ask by X-Fhirhook-Notify: no that their writes notify nobody, as imports do.
+	AllowQuiet bool
 
 	// BaseURL is [base] in every absolute URL that is written; one without a path is taken for the server's root, and Prefix
 	// is put behind it. Empty: the Host header, or what a trusted proxy forwards.
@@ -83,6 +87,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Gate == nil {
 		o.Gate = open{}
+	}
+	if o.Validator == nil {
+		o.Validator = noValidator{}
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody

@@ -68,11 +68,15 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.db = db
-	var listen net.ListenConfig
-	if s.listener, err = listen.Listen(ctx, "tcp", o.Listen); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	addr := "localhost"
+	if !o.offline {
+		var listen net.ListenConfig
+		if s.listener, err = listen.Listen(ctx, "tcp", o.Listen); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+		addr = s.listener.Addr().String()
 	}
-	s.base = baseOf(set.baseURL, s.listener.Addr().String())
+	s.base = baseOf(set.baseURL, addr)
 
 	definitions := criteria.R4()
 	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
@@ -102,7 +106,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{search.New(s.db, definitions, search.Options{}), env},
-		Gate: gate{admitting}, Definitions: definitions,
+		Gate: gate{admitting}, Definitions: definitions, Validator: set.validation, AllowQuiet: true,
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
 		Log: o.Log, Version: o.Version,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fhirhook/fhir/rest"
+	"fhirhook/fhir/validate"
 )
 
 // ErrConfiguration marks an error that the operator mends in flags, environment or configuration file.
@@ -31,9 +32,12 @@ type Options struct {
 	OffAfter       time.Duration
 	MaxBody        int64
 	MaxBundle      int64
+	Validation     string // off, structure or strict; "" is structure
 	Drain          time.Duration
 	Version        string
 	Log            *slog.Logger `json:"-"`
+
+	offline bool // don't listen
 }
 
 // settings is Options after they were read and found good.
@@ -43,6 +47,7 @@ type settings struct {
 	errorAfter   time.Duration
 	baseURL      string
 	listenOnHost string
+	validation   validate.Mode
 }
 
 // problems collects everything that is wrong, so that one start tells all of it.
@@ -61,7 +66,9 @@ func (p problems) err() error {
 func (o Options) read() (settings, problems) {
 	var s settings
 	var p problems
-	o.readListen(&s, &p)
+	if !o.offline {
+		o.readListen(&s, &p)
+	}
 	for _, text := range o.TrustedProxies {
 		prefix, err := parsePrefix(text)
 		if err != nil {
@@ -75,6 +82,13 @@ func (o Options) read() (settings, problems) {
 	}
 	if o.MaxBody <= 0 || o.MaxBundle < o.MaxBody {
 		p.add("--max-body %d must be above zero, and --max-bundle %d not below it", o.MaxBody, o.MaxBundle)
+	}
+	s.validation = validate.Structure
+	if o.Validation != "" {
+		var err error
+		if s.validation, err = validate.ParseMode(o.Validation); err != nil {
+			p.add("--validation: %w", err)
+		}
 	}
 	if o.BaseURL != "" {
 		u, err := url.Parse(o.BaseURL)

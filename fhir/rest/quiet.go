@@ -1,0 +1,26 @@
+package rest
+
+import (
+	"net/http"
+
+	"fhirhook/fhir"
+)
+
+// NotifyHeader says whether the versions that a request writes notify Subscriptions: yes, the default, or no. It
+// is for people who bring data that is old news, and goes with Options.AllowQuiet.
+const NotifyHeader = "X-Fhirhook-Notify"
+
+// quiet tells whether the request's writes are to notify nobody; in the log they stand like those of the server
+// itself.
+func (s *Server) quiet(header http.Header) (bool, error) {
+	switch text := header.Get(NotifyHeader); {
+	case text == "" || text == "yes":
+		return false, nil
+	case text != "no":
+		return false, fhir.Errorf(fhir.Value, "http."+NotifyHeader, "%s: %s: write yes or no", NotifyHeader, clip(text))
+	case !s.AllowQuiet:
+		return false, fhir.Errorf(fhir.Forbidden, "http."+NotifyHeader, "writing without notifying Subscriptions is not allowed here: leave %s out", NotifyHeader)
+	default:
+		return true, nil
+	}
+}
