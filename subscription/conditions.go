@@ -25,15 +25,21 @@ const slowText = "The FHIRPath expression of this Subscription took too long sev
 // Medplum), and is counted and logged.
 type conditions struct {
 	log     *slog.Logger
+	compile func(text string) (evaluator, error) // nil: expression.Compile
 	failed  atomic.Uint64
 	of      map[store.Lane]*condition
 	stopped []store.Lane // not yet shown
 }
 
+// evaluator is a compiled expression.
+type evaluator interface {
+	Holds(expression.Input) (bool, error)
+}
+
 type condition struct {
 	text     string
-	compiled *expression.Expression // nil: it is not evaluated any more
-	slow     int                    // evaluations in a row
+	compiled evaluator // nil: it is not evaluated any more
+	slow     int       // evaluations in a row
 }
 
 // holds tells whether a Subscription's expression holds for a row.
@@ -48,7 +54,12 @@ func (s *conditions) holds(lane store.Lane, text string, c *crossing) (bool, err
 			s.of = map[store.Lane]*condition{}
 		}
 		known = &condition{text: text}
-		if known.compiled, err = expression.Compile(text); err != nil {
+		if s.compile != nil {
+			known.compiled, err = s.compile(text)
+		} else {
+			known.compiled, err = expression.Compile(text)
+		}
+		if err != nil {
 			return false, err // it was compiled when the Subscription was read
 		}
 		s.of[lane] = known
