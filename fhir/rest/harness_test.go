@@ -32,7 +32,7 @@ func newHarness(t testing.TB, change ...func(*Options)) *harness {
 	t.Helper()
 	h := &harness{t: t, db: storetest.Rerun(storetest.NewModel()), log: &bytes.Buffer{}}
 	o := Options{
-		DB: h.db, Search: search.New(h.db, criteria.R4(), search.Options{}), Definitions: criteria.R4(),
+		DB: h.db, Search: search.New(h.db, criteria.R4(), search.Options{}), Definitions: func(context.Context, string) (*criteria.Definitions, error) { return criteria.R4(), nil },
 		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: h.log}, nil)), Version: "test",
 	}
 	for _, f := range change {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
@@ -20,8 +21,15 @@ import (
 const basePlace = "urn:fhirhook:base"
 
 // capabilities answers what is offered (R4 http.html#capabilities).
-func (s *Server) capabilities(_ context.Context, c *call) (answer, error) {
-	body := bytes.ReplaceAll(s.statement(), []byte(basePlace), bytes.Trim(encode(c.base), `"`))
+func (s *Server) capabilities(ctx context.Context, c *call) (answer, error) {
+	var defs *criteria.Definitions
+	if s.Definitions != nil {
+		var err error
+		if defs, err = s.Definitions(ctx, c.tenant); err != nil {
+			return answer{}, err
+		}
+	}
+	body := bytes.ReplaceAll(s.statement.of(defs), []byte(basePlace), bytes.Trim(encode(c.base), `"`))
 	sum := sha256.Sum256(body)
 	a := answer{status: http.StatusOK, etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`, body: body}
 	if slices.Contains(c.cond.ifNoneMatch, hex.EncodeToString(sum[:8])) {
@@ -30,8 +38,27 @@ func (s *Server) capabilities(_ context.Context, c *call) (answer, error) {
 	return a, nil
 }
 
+// statement keeps the CapabilityStatement for the definitions that it was last asked for with; making one
+// takes some milliseconds.
+type statement struct {
+	make func(*criteria.Definitions) []byte
+
+	mu   sync.Mutex // guards what follows
+	defs *criteria.Definitions
+	body []byte
+}
+
+func (s *statement) of(defs *criteria.Definitions) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.body == nil || s.defs != defs {
+		s.defs, s.body = defs, s.make(defs)
+	}
+	return s.body
+}
+
 // newStatement makes the CapabilityStatement.
-func newStatement(o Options, now time.Time) []byte {
+func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
 	software := models.CapabilityStatementSoftware{Name: "fhirhook"}
 	if o.Version != "" {
 		software.Version = &o.Version
@@ -44,7 +71,7 @@ func newStatement(o Options, now time.Time) []byte {
 		Security:    &models.CapabilityStatementRestSecurity{Description: ptr("No authentication: the server listens on loopback only, or behind a proxy that authenticates.")},
 	}
 	for _, t := range fhir.Types() {
-		capability := resourceCapability(t, o.Definitions)
+		capability := resourceCapability(t, defs)
 		capability.Operation = operationsOn(t, o.Operations)
 		rest.Resource = append(rest.Resource, capability)
 	}

@@ -1,13 +1,13 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -22,11 +22,12 @@ const Prefix = "/fhir/R4"
 
 // Options are what a Server is made of. DB and Search are required; every other zero value works.
 type Options struct {
-	DB          store.DB
-	Search      Searcher
-	Gate        Gate                  // nil: resources pass as they are
-	Definitions *criteria.Definitions // search parameters for the CapabilityStatement
-	Validator   Validator             // nil: the structure of resources isn't checked
+	DB     store.DB
+	Search Searcher
+	Gate   Gate // nil: resources pass as they are
+	// Definitions tells a tenant's search parameters, for the CapabilityStatement. nil: none.
+	Definitions func(ctx context.Context, tenant string) (*criteria.Definitions, error)
+	Validator   Validator // nil: the structure of resources isn't checked
 	Operations  []Operation
 
 	// AllowQuiet lets requests ask by X-Fhirhook-Notify: no that their writes notify nobody, as imports do.
@@ -59,11 +60,10 @@ const (
 // Server is the endpoint. It is safe for concurrent use and holds no state but its options.
 type Server struct {
 	Options
-	echo   *echo.Echo
-	routes []route
-	base   string // of Options.BaseURL; "" for none
-	// statement is the CapabilityStatement, made when it is first asked for.
-	statement func() []byte
+	echo      *echo.Echo
+	routes    []route
+	base      string // of Options.BaseURL; "" for none
+	statement *statement
 }
 
 // New checks the options and builds the endpoint. Its error names every problem.
@@ -105,7 +105,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, routes: routes(), base: base}
 	now := time.Now()
-	s.statement = sync.OnceValue(func() []byte { return newStatement(o, now) })
+	s.statement = &statement{make: func(defs *criteria.Definitions) []byte { return newStatement(o, defs, now) }}
 	s.echo = s.router()
 	return s, nil
 }
