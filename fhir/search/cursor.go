@@ -55,6 +55,9 @@ func (e *Engine) open(value string, req *Request, r *results) (cursor, error) {
 func (e *Engine) mac(body []byte, req *Request, r *results) []byte {
 	h := hmac.New(sha256.New, []byte("fhirhook search cursor "+e.db.Epoch()))
 	parts := [][]byte{body, []byte(req.Tenant), []byte(req.Type), []byte(r.sortText)}
+	if c := req.Compartment; c.Type != "" {
+		parts = append(parts, []byte(c.Type), []byte(c.ID), []byte(c.Start), []byte(c.End))
+	}
 	for _, p := range r.filters {
 		parts = append(parts, []byte(p.Name), []byte(p.Value))
 	}

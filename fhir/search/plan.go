@@ -16,6 +16,8 @@ type plan struct {
 	query  *criteria.Query
 	ids    []string // sorted; the only ids that can match. nil: any can
 
+	members map[fhir.Type]membership // of the compartment that is searched; nil: all there is
+
 	// What prepare found out. Without an index everything is walked.
 	access    map[fhir.Type]*access
 	at, place store.Seq // of the search and of the index

@@ -9,13 +9,14 @@ import (
 
 // Request is a search. The zero value searches nothing: Tenant is required.
 type Request struct {
-	Tenant string
-	Type   fhir.Type       // "" searches all types (R4 http.html#search, [base]?_type=…)
-	Params []criteria.Pair // decoded, in order; filters and result parameters
-	Strict bool            // Prefer: handling=strict: an unknown parameter is an error
-	Bases  []string        // own base URLs: absolute references under them are local
-	Now    time.Time       // for ap on dates; zero: the clock
-	Zone   *time.Location  // of dates that name none; nil: UTC
+	Tenant      string
+	Type        fhir.Type       // "" searches all types (R4 http.html#search, [base]?_type=…)
+	Params      []criteria.Pair // decoded, in order; filters and result parameters
+	Compartment Compartment     // zero: everything
+	Strict      bool            // Prefer: handling=strict: an unknown parameter is an error
+	Bases       []string        // own base URLs: absolute references under them are local
+	Now         time.Time       // for ap on dates; zero: the clock
+	Zone        *time.Location  // of dates that name none; nil: UTC
 }
 
 // Page is a page of what a search found.

@@ -28,6 +28,9 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 		return Page{}, err
 	}
 	p := newPlan(req.Tenant, query)
+	if err := p.limit(req.Compartment, e.defs); err != nil {
+		return Page{}, err
+	}
 	s.plan = p
 	if s.order, err = newOrder(r.sort, p.types, e.defs); err != nil {
 		return Page{}, err
@@ -168,7 +171,7 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 			return false, err
 		}
 		subject := criteria.NewSubject(r, s.env)
-		if matches := s.plan.query.Matches(subject); !matches || subject.Err() != nil {
+		if matches := s.plan.matches(subject, r); !matches || subject.Err() != nil {
 			return true, subject.Err()
 		}
 		total++

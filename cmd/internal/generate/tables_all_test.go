@@ -20,6 +20,8 @@ func TestTables_areWhatThePackageGives(t *testing.T) {
 		"fhir/schema/r4.tsv":    elementTable,
 		"fhir/schema/codes.tsv": codeTable,
 		"criteria/r4.tsv":       parameterTable,
+
+		"fhir/search/compartments.tsv": compartmentTable,
 	}
 	for name, table := range tables {
 		first, err := table(folder)
