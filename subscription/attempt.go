@@ -52,7 +52,7 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 	if began.IsZero() {
 		began = l.breaker.Deferred(n.Updated)
 	}
-	l.busy[n.Number] = &flight{began: began, probe: l.breaker.Open, fresh: n.Next.IsZero()}
+	l.busy[n.Number] = &flight{began: began, probe: l.breaker.Open, fresh: n.Next.IsZero(), focus: n.Focus}
 	if l.breaker.Open {
 		l.probed = time.Now()
 	}

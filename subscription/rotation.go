@@ -60,7 +60,9 @@ func (r *reading) rotation() {
 }
 
 // Rotating tells whether the key before goes on at a time.
-func (s *Subscription) Rotating(now time.Time) bool { return s.Previous != "" && now.Before(s.PreviousUntil) }
+func (s *Subscription) Rotating(now time.Time) bool {
+	return s.Previous != "" && now.Before(s.PreviousUntil)
+}
 
 // TargetAt is where and how to send at a time.
 func (s *Subscription) TargetAt(now time.Time) channel.Target {

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -34,7 +35,14 @@ type sequence struct {
 	search  []*track             // tracks that must look for their next number
 	known   int                  // numbers in all track.later
 	scan    uint64               // rows are read up to here
-	more    bool                 // there may be more behind scan
+
+	// What was in flight when the sequence was built. A number below it may have become owed again since, by a
+	// redelivery, and waits until it is settled, so that a track never has two in flight.
+	foreign map[uint64]uint64             // number → key of its track
+	held    map[uint64]int                // key → how many of foreign
+	parked  map[uint64]store.Notification // key → what waits
+
+	more bool // there may be more behind scan
 }
 
 type track struct {
@@ -47,17 +55,26 @@ type track struct {
 }
 
 func newSequence(lane store.Lane, order Order, busy map[uint64]*flight, longest time.Duration) *sequence {
-	return &sequence{
+	s := &sequence{
 		lane: lane, busy: busy, longest: longest, single: order == BySubscription, seed: maphash.MakeSeed(),
 		tracks: map[uint64]*track{}, scan: 1, more: true,
+		foreign: map[uint64]uint64{}, held: map[uint64]int{}, parked: map[uint64]store.Notification{},
 	}
+	for number, f := range busy {
+		key := s.keyOf(f.focus)
+		s.foreign[number] = key
+		s.held[key]++
+	}
+	return s
 }
 
-func (s *sequence) key(n store.Notification) uint64 {
+func (s *sequence) key(n store.Notification) uint64 { return s.keyOf(n.Focus) }
+
+func (s *sequence) keyOf(focus fhir.Key) uint64 {
 	if s.single {
 		return 0
 	}
-	return maphash.String(s.seed, n.Focus.String())
+	return maphash.String(s.seed, focus.String())
 }
 
 func (s *sequence) hungry(now time.Time) bool {
@@ -212,17 +229,39 @@ func (s *sequence) advance(t *track) {
 }
 
 func (s *sequence) take(time.Time) (store.Notification, bool) {
-	if len(s.ready) == 0 {
-		return store.Notification{}, false
+	for len(s.ready) > 0 {
+		n := s.ready[0]
+		if s.ready = s.ready[1:]; len(s.ready) == 0 {
+			s.ready = nil
+		}
+		key := s.key(n)
+		if s.held[key] == 0 {
+			return n, true
+		}
+		s.parked[key] = n
 	}
-	n := s.ready[0]
-	if s.ready = s.ready[1:]; len(s.ready) == 0 {
-		s.ready = nil
+	return store.Notification{}, false
+}
+
+// release lets go what waits for a number that was in flight from before.
+func (s *sequence) release(number uint64) {
+	key, ok := s.foreign[number]
+	if !ok {
+		return
 	}
-	return n, true
+	delete(s.foreign, number)
+	if s.held[key]--; s.held[key] > 0 {
+		return
+	}
+	delete(s.held, key)
+	if n, ok := s.parked[key]; ok {
+		delete(s.parked, key)
+		s.ready = append(s.ready, n)
+	}
 }
 
 func (s *sequence) settled(n store.Notification, owed bool) {
+	s.release(n.Number)
 	t, ok := s.tracks[s.key(n)]
 	switch {
 	case !ok || t.number != n.Number: // from before this sequence was built: its row tells, once it is its turn

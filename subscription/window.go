@@ -3,6 +3,7 @@ package subscription
 import (
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -18,6 +19,7 @@ type flight struct {
 	probe  bool      // let through by an open breaker
 	judged bool      // its result is decided, and waits to be stored
 	fresh  bool      // it was never tried before
+	focus  fhir.Key
 }
 
 // source hands out what a lane owes, in the lane's order, holding no more of it than a window. It belongs to
