@@ -46,6 +46,8 @@ type Reply struct {
 	Status   int
 	Duration time.Duration
 	Body     []byte // the beginning of it, never interpreted
+	// Signed are the headers of the request by which its receiver can verify it, as they were sent. Only of a test.
+	Signed []Header
 }
 
 // SendError says that an attempt did not deliver. Its text never holds header values, secrets, or more of

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -110,6 +111,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	if err != nil {
 		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Hint: "the request can't be made", Err: err}
 	}
+	reply := channel.Reply{Signed: r.signed(m, d)}
 	to, err := parseEndpoint(r.URL)
 	if err == nil {
 		err = c.policy.CheckURL(r.URL) // again: the policy may have changed since the Subscription was written
@@ -119,9 +121,25 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 		if _, ok := errors.AsType[*BlockedError](err); ok {
 			class = ClassBlocked
 		}
-		return channel.Reply{}, &channel.SendError{Class: class, Hint: err.Error()}
+		return reply, &channel.SendError{Class: class, Hint: err.Error()}
 	}
-	return c.exchange(ctx, m, d, r, to.secure, start)
+	answered, err := c.exchange(ctx, m, d, r, to.secure, start)
+	answered.Signed = reply.Signed
+	return answered, err
+}
+
+// signed picks the headers by which a test can be verified.
+func (r Request) signed(m channel.Message, d Dialect) []channel.Header {
+	if !m.Test {
+		return nil
+	}
+	var picked []channel.Header
+	for _, h := range r.Headers {
+		if strings.HasPrefix(strings.ToLower(h.Name), "webhook-") || d.Signature.Header != "" && strings.EqualFold(h.Name, d.Signature.Header) {
+			picked = append(picked, h)
+		}
+	}
+	return picked
 }
 
 func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r Request, secure bool, start time.Time) (channel.Reply, error) {
