@@ -46,8 +46,8 @@ func NewLookup(r Resolver, table *Definitions) *Lookup {
 
 // Elsewhere is a Lookup at another place, or of another tenant. It shares what does not depend on either: the
 // compiled forms of ValueSets and CodeSystems, by version.
-func (l *Lookup) Elsewhere(r Resolver) *Lookup {
-	return &Lookup{resolver: r, table: l.table, compiled: l.compiled}
+func (l *Lookup) Elsewhere(r Resolver, table *Definitions) *Lookup {
+	return &Lookup{resolver: r, table: table, compiled: l.compiled}
 }
 
 var errNoResolver = errors.New("criteria: the query looks at other resources, and there is no Resolver")

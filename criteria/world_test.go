@@ -219,7 +219,7 @@ func TestLookup_elsewhereSeesOtherResources(t *testing.T) {
 	if err != nil || !slices.Equal(found, []string{"Observation/o2"}) {
 		t.Fatal(found, err)
 	}
-	env.Lookup = env.Lookup.Elsewhere(there)
+	env.Lookup = env.Lookup.Elsewhere(there, R4())
 	found, err = there.find(q, env)
 	if err != nil || !slices.Equal(found, []string{"Observation/o1"}) {
 		t.Fatal(found, err)

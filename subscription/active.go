@@ -198,38 +198,53 @@ func (a *active) entry(lane store.Lane) *entry {
 	return nil
 }
 
-// owing returns the ids of the Subscriptions that owe a row, in order.
-func (a *active) owing(c *crossing) ([]string, error) {
+// owing returns the ids of the Subscriptions that owe a row, in order, and those that ask for it and can't be
+// decided.
+func (a *active) owing(c *crossing) (owing []string, undecided []criteria.Undecided, err error) {
 	of := a.tenants[c.Resource.Key.Tenant]
 	if of == nil || c.Origin.Server {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var ids []string
 	if of.set.Len() > 0 {
-		ids, _ = of.set.Decide(c.judged)
+		ids, undecided = of.set.Decide(c.judged)
 	}
 	if of.leaving.Len() > 0 {
 		before, err := c.before()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if before != nil {
-			found, _ := of.leaving.Decide(before)
-			ids = append(ids, found...)
+			found, open := of.leaving.Decide(before)
+			ids, undecided = append(ids, found...), append(undecided, open...)
 			slices.Sort(ids)
 		}
 	}
-	owing := ids[:0]
+	owing = ids[:0]
 	for _, id := range ids {
 		owes, err := a.owes(store.Lane{Tenant: c.Resource.Key.Tenant, Subscription: id}, of.subs[id].terms, c)
-		if err != nil {
-			return nil, err
-		}
-		if owes {
+		switch {
+		case err != nil:
+			undecided = append(undecided, criteria.Undecided{IDs: []string{id}, Err: err})
+		case owes:
 			owing = append(owing, id)
 		}
 	}
-	return owing, nil
+	return owing, undecided, a.sift(of, c, &undecided)
+}
+
+// sift leaves of what can't be decided the Subscriptions that ask for the row at all. An error is not about
+// their criteria.
+func (a *active) sift(of *tenant, c *crossing, undecided *[]criteria.Undecided) error {
+	for i := range *undecided {
+		u := &(*undecided)[i]
+		if _, err := evaluation(u.Err); err != nil {
+			return err
+		}
+		u.IDs = slices.DeleteFunc(u.IDs, func(id string) bool { return !of.subs[id].terms.ask(c.Change) })
+	}
+	*undecided = slices.DeleteFunc(*undecided, func(u criteria.Undecided) bool { return len(u.IDs) == 0 })
+	return nil
 }
 
 // owes tells whether a Subscription whose Set found the row owes it.
@@ -263,8 +278,8 @@ func (a *active) owesAlone(lane store.Lane, t terms, q *criteria.Query, c *cross
 			return false, err
 		}
 	}
-	if !q.Matches(side) {
-		return false, nil
+	if found := q.Matches(side); !found || side.Err() != nil {
+		return false, side.Err()
 	}
 	return a.owes(lane, t, c)
 }

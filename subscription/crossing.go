@@ -11,7 +11,7 @@ import (
 // once for all Subscriptions, and the version before is read only if one asks for it.
 type crossing struct {
 	row
-	env     env
+	env     func() (criteria.Env, error)                   // of before
 	version func(fhir.Key, uint64) (*fhir.Resource, error) // reads the store
 
 	judged   *criteria.Subject
@@ -20,8 +20,8 @@ type crossing struct {
 	looked   bool // previous is set
 }
 
-func newCrossing(row row, e env, version func(fhir.Key, uint64) (*fhir.Resource, error)) *crossing {
-	return &crossing{row: row, env: e, version: version, judged: criteria.NewSubject(row.judged, e.at(row.Resource.Updated))}
+func newCrossing(row row, after criteria.Env, before func() (criteria.Env, error), version func(fhir.Key, uint64) (*fhir.Resource, error)) *crossing {
+	return &crossing{row: row, env: before, version: version, judged: criteria.NewSubject(row.judged, after)}
 }
 
 // after is what there is now, nil after a delete.
@@ -40,7 +40,11 @@ func (c *crossing) before() (*criteria.Subject, error) {
 		return nil, err
 	}
 	if c.earlier == nil {
-		c.earlier = criteria.NewSubject(prev, c.env.at(c.Resource.Updated))
+		env, err := c.env()
+		if err != nil {
+			return nil, err
+		}
+		c.earlier = criteria.NewSubject(prev, env)
 	}
 	return c.earlier, nil
 }
@@ -111,14 +115,22 @@ func (d *demands) fires(c *crossing, definitions *criteria.Definitions) (bool, e
 		return false, err
 	}
 	after := c.after()
-	found := func(s *criteria.Subject) bool { return s != nil && d.query.Matches(s) }
+	found := func(s *criteria.Subject) (bool, error) {
+		if s == nil {
+			return false, nil
+		}
+		return d.query.Matches(s), s.Err()
+	}
 	switch d.trigger {
 	case Enters:
-		return after != nil && !found(before), nil
+		was, err := found(before)
+		return after != nil && !was, err
 	case Leaves:
-		return !found(after), nil
+		is, err := found(after)
+		return !is, err
 	case Changes:
-		return after != nil && found(before) && d.differ(after, before, definitions), nil
+		was, err := found(before)
+		return after != nil && was && d.differ(after, before, definitions), err
 	default:
 		return true, nil
 	}

@@ -30,10 +30,10 @@ func compareLanes(a, b store.Lane) int {
 
 // prepare does what must be durable before a Subscription's version may take its turn, and returns false if
 // the rows before it have to be stored first.
-func (m *Matcher) prepare(ctx context.Context, b *batch, t turn, row row) (ready bool, err error) {
+func (m *Matcher) prepare(ctx context.Context, b *batch, t *turn, row row) (ready bool, err error) {
 	switch {
 	case t.to == broken:
-		m.complain(t)
+		m.complain(*t)
 		return true, nil
 	case t.from == gone && t.to != gone && row.Resource.Version > 1:
 		return m.afterCancelling(ctx, b, t.lane)
@@ -41,7 +41,11 @@ func (m *Matcher) prepare(ctx context.Context, b *batch, t turn, row row) (ready
 		if !b.empty() {
 			return false, nil
 		}
-		_, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1)
+		_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1)
+		if problem != nil {
+			t.breaks(problem)
+			m.complain(*t)
+		}
 		return true, err
 	default:
 		return true, nil
@@ -99,42 +103,48 @@ func cancelSome(w store.QueueWriter, epoch string, lane store.Lane, most int, no
 }
 
 // catchUp holds one Subscription against the rows behind its hold up to a place, and ends the hold. It
-// returns false if there was none.
-func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscription, to store.Seq) (bool, error) {
+// returns false if there was none. A problem is a row that can't be decided still: the hold stays before it.
+func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscription, to store.Seq) (caught bool, problem *fhir.Error, err error) {
 	var at store.Cursor
-	err := m.db.Queue().View(ctx, func(q store.QueueReader) (err error) {
+	err = m.db.Queue().View(ctx, func(q store.QueueReader) (err error) {
 		at, err = q.Cursor(holdName(lane))
 		return err
 	})
 	if err != nil || at == (store.Cursor{}) {
-		return false, err
+		return false, nil, err
 	}
 	m.asked.forget(lane)
 	terms := termsOf(sub, "") // whatever stopped it is over: it was written again, or the server is another
-	for at.Seq < to {
+	for at.Seq < to && problem == nil {
 		rows, err := m.read(ctx, at.Seq)
 		if err != nil {
-			return false, err
+			return false, nil, err
 		}
 		var owed []store.Notification
 		for _, row := range rows {
 			if row.Seq > to {
 				break
 			}
-			at.Seq = row.Seq
-			owes, err := m.set.owesAlone(lane, terms, sub.Query, m.cross(ctx, row))
-			if err != nil {
-				return false, err
+			owes, err := m.set.owesAlone(lane, terms, sub.Query, m.cross(ctx, row, to))
+			if problem, err = evaluation(err); err != nil {
+				return false, nil, err
 			}
+			if problem != nil {
+				break
+			}
+			at.Seq = row.Seq
 			if owes {
 				owed = append(owed, notification(lane, row.Change))
 			}
 		}
 		if err := m.advance(ctx, lane, owed, at); err != nil {
-			return false, err
+			return false, nil, err
 		}
 	}
-	return true, m.advance(ctx, lane, nil, store.Cursor{})
+	if problem != nil {
+		return true, problem, nil
+	}
+	return true, nil, m.advance(ctx, lane, nil, store.Cursor{})
 }
 
 // advance stores verdicts of a lane with the place of its hold.

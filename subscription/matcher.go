@@ -63,6 +63,7 @@ type Matcher struct {
 	cursor  store.Cursor // everything up to here is decided
 	durable store.Cursor // as the queue has it
 	pending pending
+	sights  sights
 }
 
 // pending is the rest of a row's fan-out, when a step ended inside it.
@@ -132,7 +133,7 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 			t := m.set.look(row.Resource)
 			again := t.entry != nil && !t.first && m.set.entry(t.lane).version >= t.entry.version
 			if !again { // a row that a step was cut in is here for the second time
-				ready, err := m.prepare(ctx, b, t, row)
+				ready, err := m.prepare(ctx, b, &t, row)
 				if err != nil {
 					return false, err
 				}
@@ -161,8 +162,13 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err error) {
 	ids := m.pending.ids
 	if m.pending.seq != row.Seq {
-		if ids, err = m.set.owing(m.cross(ctx, row)); err != nil {
+		var undecided []criteria.Undecided
+		if ids, undecided, err = m.set.owing(m.cross(ctx, row, 0)); err != nil {
 			return false, err
+		}
+		if len(undecided) > 0 {
+			m.suspend(b, row, undecided)
+			return false, nil
 		}
 		ids = m.set.from(row.Resource.Key.Tenant, b.to.Step, ids)
 	}
@@ -178,9 +184,10 @@ func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err
 	return true, nil
 }
 
-// cross looks at a row from both sides.
-func (m *Matcher) cross(ctx context.Context, row row) *crossing {
-	return newCrossing(row, m.set.env, func(key fhir.Key, version uint64) (r *fhir.Resource, err error) {
+// cross looks at a row from both sides; terms is the place of terminology, if that is later.
+func (m *Matcher) cross(ctx context.Context, row row, terms store.Seq) *crossing {
+	before := func() (criteria.Env, error) { return m.envBefore(ctx, row.Change, terms) }
+	return newCrossing(row, m.env(ctx, row.Change, terms), before, func(key fhir.Key, version uint64) (r *fhir.Resource, err error) {
 		err = m.db.View(ctx, func(tx store.Reader) error {
 			r, err = tx.Version(key, version)
 			return err

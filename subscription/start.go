@@ -28,6 +28,7 @@ func (m *Matcher) start(ctx context.Context) (err error) {
 		return err
 	}
 	m.set, m.pending = newActive(m.o.Parse, m.o.Env, &m.asked), pending{}
+	m.sights = sights{}
 	m.broken.Store(0)
 	m.moved(m.durable)
 	for _, tenant := range tenants {
@@ -102,11 +103,16 @@ func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err er
 // resume begins a hold for a Subscription that doesn't compile, and ends it for one that does again.
 func (m *Matcher) resume(ctx context.Context, t turn) error {
 	if t.to == live {
-		caught, err := m.catchUp(ctx, t.lane, t.sub, m.durable.Seq)
+		caught, problem, err := m.catchUp(ctx, t.lane, t.sub, m.durable.Seq)
 		if err != nil || !caught {
 			return err
 		}
-		return m.show(ctx, t.lane, t.entry.version, Active, "")
+		if problem == nil {
+			return m.show(ctx, t.lane, t.entry.version, Active, "")
+		}
+		t.from = live // as which it was taken in
+		t.breaks(problem)
+		m.apply(t)
 	}
 	m.complain(t)
 	done := m.durable.Seq

@@ -101,11 +101,12 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Log:          o.Log,
 		Observe:      counters.observe,
 	})
+	engine := search.New(s.db, definitions, search.Options{})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
-		Parse: parsing, Env: env, Notify: s.deliverer, Log: o.Log,
+		Parse: parsing, Env: env, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
 	})
 	endpoint, err := rest.New(rest.Options{
-		DB: s.db, Search: searcher{search.New(s.db, definitions, search.Options{}), env},
+		DB: s.db, Search: searcher{engine, env},
 		Gate: gate{admitting}, Definitions: definitions, Validator: set.validation, AllowQuiet: true,
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
