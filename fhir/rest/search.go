@@ -38,8 +38,8 @@ func (s *Server) search(ctx context.Context, c *call) (answer, error) {
 	for _, r := range page.Included {
 		b.entries = append(b.entries, s.found(c, r, "include"))
 	}
-	if len(page.Issues) > 0 {
-		b.entries = append(b.entries, entry{resource: hints(page.Issues), mode: "outcome"})
+	if len(page.Issues) > 0 || len(page.Plan) > 0 {
+		b.entries = append(b.entries, entry{resource: hints(page.Issues, page.Plan), mode: "outcome"})
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
 }
@@ -48,11 +48,15 @@ func (s *Server) found(c *call, r *fhir.Resource, mode string) entry {
 	return entry{fullURL: c.base + "/" + r.Key.String(), resource: s.Gate.Redact(r), mode: mode}
 }
 
-// hints says what a search left out. In an answer that succeeded nothing may be an error (R4 search.html#Errors).
-func hints(problems []*fhir.Error) []byte {
+// hints says what a search left out, and how it was done if that was asked for. In an answer that succeeded
+// nothing may be an error (R4 search.html#Errors).
+func hints(problems []*fhir.Error, plan []string) []byte {
 	var issues []issue
 	for _, p := range problems {
 		issues = append(issues, newIssue("warning", outcomeOf(p.Kind).Code, p.Diagnostic, p.Expression))
+	}
+	for _, step := range plan {
+		issues = append(issues, newIssue("information", "informational", step, ""))
 	}
 	return operationOutcome(issues...)
 }

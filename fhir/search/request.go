@@ -27,6 +27,7 @@ type Page struct {
 	Included   []*fhir.Resource // of this page, each once, in order of type and id
 	Self       []criteria.Pair  // the parameters that were used (R4 search.html#conformance)
 	Next       []criteria.Pair  // the next page's; nil on the last
+	Plan       []string         // how it was found, if _explain asked for it: a sentence for each step
 	Issues     []*fhir.Error    // what the client should know, as parameters that were left out; none is fatal
 }
 
@@ -43,6 +44,7 @@ const (
 	paramContainedType = "_containedType"
 	paramFormat        = "_format"
 	paramPretty        = "_pretty"
+	paramExplain       = "_explain"
 	paramPage          = "-page" // our own: where a page begins (R4 search.html#all: own names begin with -)
 )
 

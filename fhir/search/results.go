@@ -20,6 +20,7 @@ type results struct {
 	elements []string
 	include  []inclusion
 	page     string
+	explain  bool
 
 	self map[int]criteria.Pair // what was used, by its place in the request
 }
@@ -109,6 +110,7 @@ var readers = map[string]func(*results, *criteria.Pair) error{
 	paramContained:     (*results).readContained,
 	paramContainedType: (*results).readContained,
 	paramPage:          (*results).readPage,
+	paramExplain:       (*results).readExplain,
 	paramFormat:        nil,
 	paramPretty:        nil,
 }
@@ -168,6 +170,17 @@ func (r *results) readContained(p *criteria.Pair) error {
 
 func (r *results) readPage(p *criteria.Pair) error {
 	r.page = p.Value
+	return nil
+}
+
+func (r *results) readExplain(p *criteria.Pair) error {
+	switch p.Value {
+	case "true":
+		r.explain = true
+	case "false":
+	default:
+		return oneOf(p, "true", "false")
+	}
 	return nil
 }
 

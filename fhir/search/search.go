@@ -126,6 +126,9 @@ func (s *searching) fill(ctx context.Context, page *Page, req *Request) error {
 	if err != nil {
 		return err
 	}
+	if s.results.explain {
+		page.Plan = s.plan.explain(s.engine.o.Index != nil, s.engine.o.MaxScan-s.budget.left, s.results, counting)
+	}
 	switch {
 	case counting:
 		page.Total, page.TotalKnown = total, true

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"fhirhook/criteria"
+	"fhirhook/fhir/search"
 	"fhirhook/fhir/store/bolt"
 )
 
@@ -20,5 +22,5 @@ func Check(ctx context.Context, data string, progress func(done, total uint64)) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.Check(ctx, progress), db.Close())
+	return errors.Join(db.Check(ctx, progress), search.CheckIndex(ctx, db, criteria.R4(), progress), db.Close())
 }

@@ -43,6 +43,7 @@ var layers = map[string]rule{
 	"subscription":          {level: 4},
 	"fhir/rest":             {level: 5, foreign: []string{"github.com/labstack/echo/", "github.com/samply/golang-fhir-models/", "github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/arch":     {level: 6},
+	"cmd/internal/client":   {level: 6},
 	"cmd/internal/generate": {level: 6},
 	"cmd/internal/listen":   {level: 6},
 	"cmd/internal/bench":    {level: 8, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt"}},

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"context"
+
+	"fhirhook/cmd/internal/client"
+)
+
+// explainCmd is `fhirhook explain`.
+type explainCmd struct {
+	Server string `help:"Base URL of the running server." default:"http://127.0.0.1:8080/fhir/R4"`
+	Search string `arg:"" help:"The search, as in 'Observation?patient=7&code=1234-5'."`
+}
+
+// Run prints the plan that the server chose.
+func (c *explainCmd) Run(ctx context.Context, s streams) error {
+	return client.Explain(ctx, c.Server, c.Search, s.out)
+}
