@@ -63,6 +63,10 @@ func newMetrics(s *Server) *metrics {
 			}
 			return max(0, time.Since(oldest).Seconds())
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "fhirhook_expression_failures_total",
+			Help: "FHIRPath criteria that could not be evaluated, and so did not hold: see the log.",
+		}, func() float64 { return float64(s.matcher.Undecided()) }),
 		gauge("fhirhook_subscriptions_broken", "Subscriptions that can't be compiled and hold the matcher up.", func() float64 {
 			return float64(s.matcher.Broken())
 		}),
