@@ -27,8 +27,9 @@ type active struct {
 	env     env
 	asked   *conditions
 	tenants map[string]*tenant
-	ends    map[store.Lane]time.Time // of those that are live or broken and have an end to come
-	next    time.Time                // the first of ends; zero: none
+	defs    map[string]*criteria.Definitions // by tenant; without an entry those of Options
+	ends    map[store.Lane]time.Time         // of those that are live or broken and have an end to come
+	next    time.Time                        // the first of ends; zero: none
 }
 
 // env is what matching depends on beside the resource.
@@ -94,7 +95,7 @@ func (t terms) ask(c store.Change) bool {
 
 func newActive(o Options, e criteria.Env, asked *conditions) *active {
 	o.Policy = nil // what was admitted once stays admitted; the dialer judges each connection
-	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, ends: map[store.Lane]time.Time{}}
+	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, defs: map[string]*criteria.Definitions{}, ends: map[store.Lane]time.Time{}}
 }
 
 // turn is what a version of a Subscription changes, before it is applied.
@@ -104,6 +105,8 @@ type turn struct {
 	from, to phase         // equal for most updates
 	entry    *entry        // nil: it does not exist any more
 	sub      *Subscription // nil unless it becomes or stays live
+
+	redefined bool // the definitions changed, and not the Subscription
 }
 
 // look works out what a version changes.
@@ -137,7 +140,9 @@ func (a *active) compile(r *fhir.Resource) (e *entry, s *Subscription) {
 		e.phase = asleep
 		return e, nil
 	}
-	if s, e.problem = Parse(r.Key, r.Version, r.Doc(), a.o); e.problem != nil {
+	o := a.o
+	o.Definitions = a.definitions(r.Key.Tenant)
+	if s, e.problem = Parse(r.Key, r.Version, r.Doc(), o); e.problem != nil {
 		e.phase = broken
 		return e, nil
 	}
@@ -198,6 +203,16 @@ func (a *active) entry(lane store.Lane) *entry {
 	return nil
 }
 
+// definitions returns what is in force for a tenant.
+func (a *active) definitions(tenant string) *criteria.Definitions {
+	if d := a.defs[tenant]; d != nil {
+		return d
+	}
+	return a.o.Definitions
+}
+
+func (a *active) define(tenant string, d *criteria.Definitions) { a.defs[tenant] = d }
+
 // owing returns the ids of the Subscriptions that owe a row, in order, and those that ask for it and can't be
 // decided.
 func (a *active) owing(c *crossing) (owing []string, undecided []criteria.Undecided, err error) {
@@ -255,7 +270,7 @@ func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
 	if t.demands == nil {
 		return true, nil
 	}
-	fires, err := t.demands.fires(c, a.o.Definitions)
+	fires, err := t.demands.fires(c, a.definitions(lane.Tenant))
 	if err != nil || !fires || t.demands.expression == "" {
 		return fires, err
 	}

@@ -33,13 +33,16 @@ func compareLanes(a, b store.Lane) int {
 func (m *Matcher) prepare(ctx context.Context, b *batch, t *turn, row row) (ready bool, err error) {
 	switch {
 	case t.to == broken:
+		if err := m.blame(ctx, *t, row.Resource, row.End); err != nil {
+			return false, err
+		}
 		m.complain(*t)
 		return true, nil
 	case t.from == gone && t.to != gone && row.Resource.Version > 1:
 		return m.afterCancelling(ctx, b, t.lane)
 	case t.from == broken && t.to == live:
-		if !b.empty() {
-			return false, nil
+		if ready, err := m.settle(ctx, b); err != nil || !ready {
+			return false, err
 		}
 		_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1)
 		if problem != nil {

@@ -38,6 +38,8 @@ type MatcherOptions struct {
 	Env    criteria.Env // as in searches; Now and Lookup are set for each change
 	Notify Notifier
 	Log    *slog.Logger
+	// Catalogue tells the definitions in force at each place. nil: Parse.Definitions at all.
+	Catalogue Catalogue
 	// Resolve looks at a tenant's resources as they were at a place, for criteria that go further than the
 	// resource that changed. nil: those can't be decided.
 	Resolve func(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver
@@ -129,6 +131,13 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 	}
 	b := &batch{from: m.durable, to: m.cursor}
 	for _, row := range rows {
+		ready, err := m.redefine(ctx, b, row)
+		if err != nil {
+			return false, err
+		}
+		if !ready {
+			break
+		}
 		if row.Resource.Key.Type == fhir.Subscription {
 			t := m.set.look(row.Resource)
 			again := t.entry != nil && !t.first && m.set.entry(t.lane).version >= t.entry.version
@@ -219,6 +228,11 @@ func (m *Matcher) commit(ctx context.Context, b *batch) error {
 				return err
 			}
 		}
+		if t.from == broken && t.to == live && t.redefined {
+			if err := m.show(ctx, t.lane, t.entry.version, Active, ""); err != nil {
+				return err
+			}
+		}
 	}
 	return m.showStopped(ctx)
 }
@@ -283,6 +297,7 @@ func (m *Matcher) rest(ctx context.Context) error {
 type row struct {
 	store.Change
 	judged *fhir.Resource
+	defs   *criteria.Definitions // in force from here on; nil: as before
 }
 
 // read copies the next rows, so that no View is open while they are judged.
@@ -291,11 +306,15 @@ func (m *Matcher) read(ctx context.Context, after store.Seq) ([]row, error) {
 	err := m.db.View(ctx, func(r store.Reader) error {
 		rows = rows[:0]
 		size := 0
+		defining := defining{catalogue: m.o.Catalogue, reader: r}
 		for c, err := range r.Changes(after) {
 			if err != nil {
 				return err
 			}
-			next := row{c, c.Resource}
+			next := row{Change: c, judged: c.Resource}
+			if next.defs, err = defining.at(c); err != nil {
+				return err
+			}
 			if c.Interaction == fhir.Delete {
 				if next.judged, err = r.Version(c.Resource.Key, c.Resource.Version-1); err != nil {
 					return fmt.Errorf("read what %s ended: %w", c.Resource.VersionedReference(), err)

@@ -71,7 +71,7 @@ func (m *Matcher) seen(ctx context.Context, last *sight, c store.Change, at, ter
 		return env
 	}
 	tenant := c.Resource.Key.Tenant
-	now := sight{tenant, at, terms, m.o.Parse.Definitions, last.lookup}
+	now := sight{tenant, at, terms, m.set.definitions(tenant), last.lookup}
 	if now.lookup == nil || *last != now {
 		r := m.o.Resolve(ctx, tenant, at, env)
 		if terms > at {

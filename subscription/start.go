@@ -68,6 +68,11 @@ func tenantsOf(q store.QueueReader) ([]string, error) {
 
 // fold takes in a tenant's Subscriptions and returns the turns of those that may owe.
 func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err error) {
+	defs, err := m.inForce(ctx, tenant, m.durable.Seq)
+	if err != nil {
+		return nil, err
+	}
+	m.set.define(tenant, defs)
 	after := ""
 	for {
 		var page []*fhir.Resource
@@ -90,6 +95,9 @@ func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err er
 			after = s.Key.ID
 			t := m.set.look(s)
 			m.apply(t)
+			if err := m.blame(ctx, t, s, m.durable.Seq); err != nil {
+				return nil, err
+			}
 			if t.to == live || t.to == broken {
 				turns = append(turns, t)
 			}
