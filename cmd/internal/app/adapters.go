@@ -27,3 +27,14 @@ func (s searcher) Find(ctx context.Context, r store.Reader, q search.Request, mo
 	q.Bases, q.Zone = s.env.Bases, s.env.Zone
 	return s.engine.Find(ctx, r, q, most)
 }
+
+// definitions tells a tenant's search parameters as they are now.
+func (s *Server) definitions(c *search.Catalogue) func(ctx context.Context, tenant string) (*criteria.Definitions, error) {
+	return func(ctx context.Context, tenant string) (defs *criteria.Definitions, err error) {
+		err = s.db.View(ctx, func(r store.Reader) error {
+			defs, err = c.At(r, tenant, r.Last())
+			return err
+		})
+		return defs, err
+	}
+}

@@ -33,6 +33,7 @@ type Server struct {
 	db        store.DB
 	listener  net.Listener
 	http      *http.Server
+	index     *search.Index
 	matcher   *subscription.Matcher
 	deliverer *subscription.Deliverer
 	closed    sync.Once
@@ -50,11 +51,12 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		wrong.add("--dialect: %w", err)
 	}
-	if err := wrong.err(); err != nil {
-		return nil, err
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	definitions := loadDefinitions(o.SearchParameters, &wrong, o.Log)
+	if err := wrong.err(); err != nil {
+		return nil, err
 	}
 
 	s := &Server{log: o.Log, drain: o.Drain}
@@ -78,8 +80,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.base = baseOf(set.baseURL, addr)
 
-	definitions := criteria.R4()
 	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
+	delivering := subscription.Options{Dialects: dialects} // whatever became of its criteria, what is owed goes out
 	admission := parsing
 	admission.Policy = policy
 	admitting := subscription.NewGate(admission)
@@ -87,7 +89,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	counters := newMetrics(s)
 
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
-		return subscription.Parse(r.Key, r.Version, r.Doc(), parsing)
+		return subscription.Parse(r.Key, r.Version, r.Doc(), delivering)
 	}, cachedSubscriptions)
 	s.deliverer = subscription.NewDeliverer(subscription.DelivererOptions{
 		DB:           s.db,
@@ -101,13 +103,17 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Log:          o.Log,
 		Observe:      counters.observe,
 	})
-	engine := search.New(s.db, definitions, search.Options{})
+	s.index = search.NewIndex(s.db, definitions, search.IndexOptions{
+		Lowest: func(context.Context) (store.Seq, error) { return s.matcher.Place(), nil }, Log: o.Log,
+	})
+	engine := search.New(s.db, definitions, search.Options{Index: s.index, Log: o.Log})
+	catalogue := engine.Catalogue()
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
-		Parse: parsing, Env: env, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
+		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env},
-		Gate: gate{admitting}, Definitions: definitions, Validator: set.validation, AllowQuiet: true,
+		Gate: gate{admitting, admission, catalogue}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
 		Log: o.Log, Version: o.Version,
@@ -158,6 +164,11 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.matcher.Run(matching); err != nil {
 			errs.add("matcher", err)
 			fail(err)
+		}
+	})
+	matchers.Go(func() { // the same; searches walk without it, so what it can't write ends nothing
+		if err := s.index.Run(matching); err != nil {
+			errs.add("search index", err)
 		}
 	})
 	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher

@@ -1,14 +1,38 @@
 package app
 
 import (
+	"time"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 	"fhirhook/subscription"
 )
 
-// gate is what guards the resources that the server acts on.
+// gate guards the resources that the server acts on. What a write may use is what its transaction sees: a
+// Subscription the search parameters that are in force there, a SearchParameter those that it must not clash with.
 type gate struct {
 	*subscription.Gate
+	admission subscription.Options
+	catalogue *search.Catalogue
 }
 
 // Admission implements rest.Gate.
-func (g gate) Admission(store.Reader, string) store.Admit { return g.Admit }
+func (g gate) Admission(tx store.Reader, tenant string) store.Admit {
+	return func(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir.Incoming, error) {
+		switch in.Type {
+		case fhir.SearchParameter:
+			return in, g.catalogue.Admit(tx, tenant, in, prev)
+		case fhir.Subscription:
+			defs, err := g.catalogue.Within(tx, tenant)
+			if err != nil {
+				return fhir.Incoming{}, err
+			}
+			o := g.admission
+			o.Definitions = defs
+			return subscription.NewGate(o).Admit(in, prev, now)
+		default:
+			return in, nil
+		}
+	}
+}

@@ -28,14 +28,16 @@ type Options struct {
 	AllowEndpoints []string
 	AllowHTTP      []string
 	Dialect        string
-	ErrorAfter     string // failures,duration
-	OffAfter       time.Duration
-	MaxBody        int64
-	MaxBundle      int64
-	Validation     string // off, structure or strict; "" is structure
-	Drain          time.Duration
-	Version        string
-	Log            *slog.Logger `json:"-"`
+	// SearchParameters is a folder with definitions beside R4's, for all tenants; "" for none.
+	SearchParameters string
+	ErrorAfter       string // failures,duration
+	OffAfter         time.Duration
+	MaxBody          int64
+	MaxBundle        int64
+	Validation       string // off, structure or strict; "" is structure
+	Drain            time.Duration
+	Version          string
+	Log              *slog.Logger `json:"-"`
 
 	offline bool // don't listen
 }
