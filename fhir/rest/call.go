@@ -18,6 +18,7 @@ type call struct {
 	in     fhir.Incoming // of create and update: the resource; of a FHIRPath Patch: its Parameters
 	patch  patch.Patch   // of patch
 	bundle fhir.Incoming // of process
+	extra  []Pair        // what the links of a page carry besides the search's own parameters
 }
 
 func (c *call) key() fhir.Key {

@@ -15,6 +15,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/search"
 )
 
 // basePlace stands for [base] in the CapabilityStatement that is kept; the rest is the same for every client.
@@ -68,6 +69,7 @@ func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
 		Mode:        models.RestfulCapabilityModeServer,
 		Interaction: systemInteractions(),
 		Operation:   operationsOn("", o.Operations),
+		Compartment: compartmentDefinitions(),
 		Security:    &models.CapabilityStatementRestSecurity{Description: ptr("No authentication: the server listens on loopback only, or behind a proxy that authenticates.")},
 	}
 	for _, t := range fhir.Types() {
@@ -108,6 +110,15 @@ func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.Capabili
 		}
 	}
 	return r
+}
+
+// compartmentDefinitions are the canonical URLs of the compartments that can be searched.
+func compartmentDefinitions() []string {
+	var out []string
+	for _, t := range search.Compartments() {
+		out = append(out, "http://hl7.org/fhir/CompartmentDefinition/"+strings.ToLower(string(t[:1]))+string(t[1:]))
+	}
+	return out
 }
 
 func definition(p *criteria.Param) *string {

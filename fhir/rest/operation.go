@@ -40,6 +40,8 @@ type Operation struct {
 	Methods []string    // GET is HEAD, too
 	// Handle carries it out. An *fhir.Error is answered as it says, every other error as a 500.
 	Handle func(context.Context, OperationRequest) (OperationAnswer, error)
+
+	unjudged bool // the body need not be a resource that could be stored
 }
 
 // OperationRequest is what a client asked for. The type is one of the operation's, and the id well-formed;
@@ -130,7 +132,11 @@ func (s *Server) operate(path string, all []Operation) echo.HandlerFunc {
 
 func (s *Server) runOperation(c echo.Context, path string, o Operation) error {
 	q := requestOf(c)
-	call, err := q.call(s, route{code: interaction("$" + o.Name), path: path, reads: (*request).operands})
+	reads := (*request).operands
+	if o.unjudged {
+		reads = (*request).unjudged
+	}
+	call, err := q.call(s, route{code: interaction("$" + o.Name), path: path, reads: reads})
 	if err != nil {
 		return err
 	}
@@ -159,8 +165,21 @@ func (q *request) operands(c *call) error {
 	return q.resource(c)
 }
 
+// unjudged is operands for a resource that may be invalid.
+func (q *request) unjudged(c *call) (err error) {
+	in := q.c.Request()
+	if in.Body == nil || in.Body == http.NoBody || in.ContentLength == 0 {
+		return nil
+	}
+	c.in, err = q.document(q.s.MaxBody, "--max-body")
+	return err
+}
+
 // operationDefinition is the canonical URL under which an operation is named.
 func operationDefinition(o Operation) string {
+	if name, ok := definedByHL7[o.Name]; ok {
+		return "http://hl7.org/fhir/OperationDefinition/" + name
+	}
 	return "https://fhirhook.dev/OperationDefinition/" + o.Name
 }
 

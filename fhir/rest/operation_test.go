@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 
 	"fhirhook/fhir"
@@ -106,7 +107,7 @@ func TestOperation_isInTheCapabilityStatement(t *testing.T) {
 	if err := json.Unmarshal(h.must(http.StatusOK, "GET", "/metadata", "").body, &statement); err != nil {
 		t.Fatal(err)
 	}
-	if got := statement.Rest[0].Operation; len(got) != 1 || got[0].Name != "whole" || got[0].Definition == "" {
+	if got := statement.Rest[0].Operation; len(got) != 2 || got[0].Name != "versions" || got[1].Name != "whole" || got[1].Definition == "" {
 		t.Errorf("the system has %+v", got)
 	}
 	names := map[string][]string{}
@@ -115,10 +116,11 @@ func TestOperation_isInTheCapabilityStatement(t *testing.T) {
 			names[r.Type] = append(names[r.Type], o.Name)
 		}
 	}
-	if got := names["Patient"]; len(got) != 2 || got[0] != "look" || got[1] != "do" {
+	own := []string{"meta", "meta-add", "meta-delete", "validate"}
+	if got := names["Patient"]; !slices.Equal(got, slices.Concat([]string{"everything"}, own, []string{"look", "do"})) {
 		t.Errorf("Patient has %q", got)
 	}
-	if got := names["Group"]; len(got) != 1 || got[0] != "look" {
+	if got := names["Group"]; !slices.Equal(got, append(own, "look")) {
 		t.Errorf("Group has %q", got)
 	}
 }

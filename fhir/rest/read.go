@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
 
@@ -27,6 +28,10 @@ func (s *Server) readIn(r store.Reader, c *call) (answer, error) {
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
+	show, _, err := search.Shape(c.target.typ, c.target.query)
+	if err != nil {
+		return answer{}, err
+	}
 	found, err := lookUp(r, c)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -38,7 +43,7 @@ func (s *Server) readIn(r store.Reader, c *call) (answer, error) {
 	case c.cond.unchanged(found):
 		return answer{status: http.StatusNotModified, resource: found}, nil
 	default:
-		return answer{status: http.StatusOK, resource: found, body: s.Gate.Redact(found)}, nil
+		return answer{status: http.StatusOK, resource: found, body: s.Gate.Redact(show(found))}, nil
 	}
 }
 

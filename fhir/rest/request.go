@@ -66,7 +66,7 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	}
 	c := &call{
 		code: r.code, tenant: fhir.DefaultTenant, base: q.base(),
-		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), query: query},
+		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), inner: q.c.Param("inner"), query: query},
 		origin: store.Origin{RequestID: q.id},
 	}
 	if c.origin.Server, err = s.quiet(in.Header); err != nil {

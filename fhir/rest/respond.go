@@ -113,10 +113,9 @@ func (q *request) rightOf(err error) error {
 	case !fhir.Type(name).Known():
 		q.c.Response().Header().Del(echo.HeaderAllow)
 		return unknownType(name)
-	case e.Code == http.StatusNotFound && strings.Contains("/"+rest, "/$"):
+	case strings.Contains("/"+rest, "/$"):
+		q.c.Response().Header().Del(echo.HeaderAllow)
 		return unknownOperation(rest[strings.LastIndexByte(rest, '$'):])
-	case e.Code == http.StatusNotFound && strings.Count(rest, "/") == 1:
-		return fhir.Errorf(fhir.NotFound, "", "search by compartment is not offered: search the type with a reference parameter, as in Observation?subject=%s/1", name)
 	default:
 		return err
 	}

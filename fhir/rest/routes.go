@@ -64,6 +64,8 @@ func routes() []route {
 		{update, http.MethodPut, "/:type/:id", (*Server).update, (*request).resource},
 		{patchOne, http.MethodPatch, "/:type/:id", (*Server).patch, (*request).patch},
 		{remove, http.MethodDelete, "/:type/:id", (*Server).remove, (*request).plain},
+		{searchType, http.MethodGet, "/:type/:id/:inner", (*Server).compartment, (*request).plain},
+		{searchType, http.MethodPost, "/:type/:id/:inner/_search", (*Server).compartment, (*request).form},
 		{historyInstance, http.MethodGet, "/:type/:id/_history", (*Server).history, (*request).plain},
 		{vread, http.MethodGet, "/:type/:id/_history/:vid", (*Server).vread, (*request).plain},
 	}
@@ -152,6 +154,9 @@ func (s *Server) interactionOf(method string, t target) (route, error) {
 	}
 	if t.id != "" {
 		path += "/:id"
+	}
+	if t.inner != "" {
+		path += "/:inner"
 	}
 	if t.special != "" {
 		path += "/" + t.special

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -320,6 +321,31 @@ var rules = []rule{
 				h.t.Errorf("links of %s", r.body)
 			}
 		}
+	}},
+	{"http.html#vsearch", "a search around one resource, of one type and of all", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
+		for _, id := range []string{"a", "b", "c"} {
+			h.must(201, "PUT", "/Observation/"+id, `{"resourceType":"Observation","id":"`+id+`","status":"final","subject":{"reference":"Patient/1"}}`)
+		}
+		h.must(201, "PUT", "/Observation/d", `{"resourceType":"Observation","id":"d","subject":{"reference":"Patient/2"}}`)
+		h.equal("3", h.must(200, "GET", "/Patient/1/Observation", "").at("total"))
+		h.equal("0", h.must(200, "GET", "/Patient/1/Observation?status=amended", "").at("total"))
+		h.equal("4", h.must(200, "GET", "/Patient/1/*", "").at("total"))
+		h.equal("3", h.must(200, "POST", "/Patient/1/Observation/_search", "status=final", "Content-Type: application/x-www-form-urlencoded").at("total"))
+		r := h.must(200, "GET", "/Patient/1/Observation?_count=2", "")
+		h.equal("1", fmt.Sprint(h.must(200, "GET", strings.TrimPrefix(r.link("next"), h.http.URL+Prefix), "").count("entry")))
+		h.equal("3", h.must(200, "POST", "", bundleOf("batch", ask("GET", "Patient/1/Observation"))).at("entry", 0, "resource", "total"))
+	}},
+	{"search.html#summary", "_summary and _elements cut down what a read shows", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","text":{"status":"empty"},"active":true,"gender":"male","photo":[{"title":"x"}]}`)
+		r := h.must(200, "GET", "/Patient/1?_elements=gender", "")
+		h.equal("male", r.at("gender"))
+		h.equal("", r.at("active"))
+		h.equal("SUBSETTED", r.at("meta", "tag", 0, "code"))
+		h.equal("", h.must(200, "GET", "/Patient/1?_summary=true", "").at("photo"))
+		h.equal("", h.must(200, "GET", "/Patient/1/_history/1?_summary=text", "").at("gender"))
+		h.equal("", h.must(200, "GET", "/Patient/1?_summary=data", "").at("text"))
+		h.equal("x", h.must(200, "GET", "/Patient/1?_summary=false", "").at("photo", 0, "title"))
 	}},
 	{"search.html#errors", "an unknown parameter is told, not followed; the self link leaves it out", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)

@@ -11,26 +11,34 @@ import (
 // search answers a searchset (R4 http.html#search). What the parameters mean is the Searcher's; here is only
 // the form of the answer.
 func (s *Server) search(ctx context.Context, c *call) (answer, error) {
+	path := ""
+	if c.target.typ != "" {
+		path = "/" + string(c.target.typ)
+	}
+	return s.searchAround(ctx, c, c.target.typ, search.Compartment{}, path)
+}
+
+// searchAround is a search of a type ("" for all), maybe in a compartment; path is what its links go to, below
+// [base].
+func (s *Server) searchAround(ctx context.Context, c *call, t fhir.Type, around search.Compartment, path string) (answer, error) {
 	// A page has no tag, so If-None-Match holds for every page (RFC 9110 section 13.1.2).
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
 	page, err := s.Search.Search(ctx, search.Request{
-		Tenant: c.tenant, Type: c.target.typ, Params: c.target.query, Strict: c.prefer.strict, Bases: []string{c.base},
+		Tenant: c.tenant, Type: t, Params: c.target.query, Compartment: around, Strict: c.prefer.strict, Bases: []string{c.base},
 	})
 	if err != nil {
 		return answer{}, err
 	}
-	url := c.base
-	if c.target.typ != "" {
-		url += "/" + string(c.target.typ)
-	}
+	url := c.base + path
+	page.Self = append(page.Self, c.extra...)
 	b := bundle{kind: "searchset", links: []link{{"self", withQuery(url, page.Self)}}}
 	if page.TotalKnown {
 		b.total = &page.Total
 	}
 	if page.Next != nil {
-		b.links = append(b.links, link{"next", withQuery(url, page.Next)})
+		b.links = append(b.links, link{"next", withQuery(url, append(page.Next, c.extra...))})
 	}
 	for _, r := range page.Matches {
 		b.entries = append(b.entries, s.found(c, r, "match"))

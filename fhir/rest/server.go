@@ -104,6 +104,8 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.Default()
 	}
 	s := &Server{Options: o, routes: routes(), base: base}
+	s.Operations = append(s.ownOperations(), o.Operations...)
+	o.Operations = s.Operations
 	now := time.Now()
 	s.statement = &statement{make: func(defs *criteria.Definitions) []byte { return newStatement(o, defs, now) }}
 	s.echo = s.router()

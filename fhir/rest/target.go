@@ -13,6 +13,7 @@ type target struct {
 	typ     fhir.Type // "" for the whole system
 	id      string
 	version string // of _history/[version]
+	inner   string // of a compartment: a type or *
 	special string // metadata, _history, _search; "" for none. _history without a version
 	query   []Pair
 }
@@ -79,6 +80,9 @@ func (t target) fill(parts []string, raw string) (target, error) {
 	t.id = parts[0]
 	switch parts = parts[1:]; {
 	case len(parts) == 0:
+		return t, nil
+	case len(parts) == 1 && (parts[0] == anyType || fhir.Type(parts[0]).Known()):
+		t.inner = parts[0]
 		return t, nil
 	case parts[0] != "_history":
 		return unknown()
