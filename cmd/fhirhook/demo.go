@@ -25,7 +25,7 @@ type demoCmd struct {
 func (c *demoCmd) Run(ctx context.Context, s streams) error {
 	options := (&serveCmd{
 		Listen: c.Listen, Data: c.Data, Dev: true, Dialect: "kit", ErrorAfter: "10,1h", OffAfter: defaultOffAfter,
-		MaxBody: 8 << 20, MaxBundle: 64 << 20, Drain: defaultDrain, LogLevel: "warn",
+		MaxBody: 8 << 20, MaxBundle: 64 << 20, Validation: "structure", Drain: defaultDrain, LogLevel: "warn",
 	}).options(s)
 	options.Log = slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server, err := app.New(ctx, options)

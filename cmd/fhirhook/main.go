@@ -34,6 +34,7 @@ type commands struct {
 	Listen  listenCmd  `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
 	Demo    demoCmd    `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
 	Explain explainCmd `cmd:"" help:"Run a search on a running server and print how it was done."`
+	Import  importCmd  `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
 	Check   checkCmd   `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -46,6 +46,7 @@ var layers = map[string]rule{
 	"cmd/internal/client":   {level: 6},
 	"cmd/internal/generate": {level: 6},
 	"cmd/internal/listen":   {level: 6},
+	"cmd/internal/load":     {level: 6, foreign: []string{"github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/bench":    {level: 8, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt"}},
 	"cmd/internal/app":      {level: 7, foreign: []string{"github.com/prometheus/client_golang/"}},
 	"cmd/internal/e2e":      {level: 8},
