@@ -59,7 +59,9 @@ type entry struct {
 	version uint64
 	phase   phase
 	terms   terms
-	problem error // why it is broken
+	problem error     // why it is broken
+	open    bool      // it is broken because criteria that compile can't be decided
+	tried   store.Seq // where that was tried last
 }
 
 // terms is what of a Subscription decides beside its criteria.

@@ -98,7 +98,7 @@ func (m *Matcher) redefine(ctx context.Context, b *batch, row row) (ready bool, 
 		case t.to == broken:
 			m.complain(t)
 		case t.from == broken && t.to == live:
-			_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1)
+			_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1, row.Seq-1)
 			if err != nil {
 				return false, err
 			}

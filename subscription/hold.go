@@ -44,11 +44,12 @@ func (m *Matcher) prepare(ctx context.Context, b *batch, t *turn, row row) (read
 		if ready, err := m.settle(ctx, b); err != nil || !ready {
 			return false, err
 		}
-		_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1)
+		_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1, row.Seq-1)
 		if problem != nil {
 			t.breaks(problem)
 			m.complain(*t)
 		}
+		t.redefined = row.Origin.Server // it was not mended: what it needs is there again
 		return true, err
 	default:
 		return true, nil
@@ -106,8 +107,9 @@ func cancelSome(w store.QueueWriter, epoch string, lane store.Lane, most int, no
 }
 
 // catchUp holds one Subscription against the rows behind its hold up to a place, and ends the hold. It
-// returns false if there was none. A problem is a row that can't be decided still: the hold stays before it.
-func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscription, to store.Seq) (caught bool, problem *fhir.Error, err error) {
+// returns false if there was none. Terminology is as of the place terms. A problem is a row that can't be
+// decided still: the hold stays before it.
+func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscription, to, terms store.Seq) (caught bool, problem *fhir.Error, err error) {
 	var at store.Cursor
 	err = m.db.Queue().View(ctx, func(q store.QueueReader) (err error) {
 		at, err = q.Cursor(holdName(lane))
@@ -117,7 +119,7 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 		return false, nil, err
 	}
 	m.asked.forget(lane)
-	terms := termsOf(sub, "") // whatever stopped it is over: it was written again, or the server is another
+	asks := termsOf(sub, "") // whatever stopped it is over: it was written again, or the server is another
 	for at.Seq < to && problem == nil {
 		rows, err := m.read(ctx, at.Seq)
 		if err != nil {
@@ -128,7 +130,7 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 			if row.Seq > to {
 				break
 			}
-			owes, err := m.set.owesAlone(lane, terms, sub.Query, m.cross(ctx, row, to))
+			owes, err := m.set.owesAlone(lane, asks, sub.Query, m.cross(ctx, row, terms))
 			if problem, err = evaluation(err); err != nil {
 				return false, nil, err
 			}

@@ -135,6 +135,12 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if ready {
+			ready, err = m.reconsider(ctx, b, row)
+		}
+		if err != nil {
+			return false, err
+		}
 		if !ready {
 			break
 		}

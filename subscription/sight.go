@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -88,6 +89,8 @@ func (m *Matcher) seen(ctx context.Context, last *sight, c store.Change, at, ter
 	return env
 }
 
+func terminology(t fhir.Type) bool { return t == fhir.ValueSet || t == "CodeSystem" }
+
 // termsAt sees value sets and code systems elsewhere than all the rest.
 type termsAt struct {
 	criteria.Resolver
@@ -95,7 +98,7 @@ type termsAt struct {
 }
 
 func (r termsAt) resolver(t fhir.Type) criteria.Resolver {
-	if t == fhir.ValueSet || t == "CodeSystem" {
+	if terminology(t) {
 		return r.terms
 	}
 	return r.Resolver
@@ -121,7 +124,7 @@ func evaluation(err error) (problem *fhir.Error, other error) {
 
 // breaks turns a Subscription that compiles into one that can't be evaluated.
 func (t *turn) breaks(problem *fhir.Error) {
-	t.entry = &entry{version: t.entry.version, phase: broken, terms: t.entry.terms, problem: problem}
+	t.entry = &entry{version: t.entry.version, phase: broken, terms: t.entry.terms, problem: problem, open: true}
 	t.to, t.sub = broken, nil
 }
 
@@ -143,4 +146,62 @@ func (m *Matcher) suspend(b *batch, row row, undecided []criteria.Undecided) {
 			b.turn(t, row.Change)
 		}
 	}
+}
+
+// reconsider catches up with the Subscriptions that could not be decided, where a row writes what they may have
+// waited for. It returns false if the rows before it have to be stored first.
+func (m *Matcher) reconsider(ctx context.Context, b *batch, row row) (ready bool, err error) {
+	tenant := row.Resource.Key.Tenant
+	of := m.set.tenants[tenant]
+	if !terminology(row.Resource.Key.Type) || of == nil {
+		return true, nil
+	}
+	var waiting []string
+	for id, e := range of.subs {
+		if e.phase == broken && e.open && e.tried < row.Seq {
+			waiting = append(waiting, id)
+		}
+	}
+	if len(waiting) == 0 {
+		return true, nil
+	}
+	if ready, err := m.settle(ctx, b); err != nil || !ready {
+		return false, err
+	}
+	slices.Sort(waiting)
+	for _, id := range waiting {
+		e := of.subs[id]
+		e.tried = row.Seq
+		t, err := m.again(ctx, fhir.Key{Tenant: tenant, Type: fhir.Subscription, ID: id}, e.version)
+		if err != nil {
+			return false, err
+		}
+		if t.to != live {
+			continue
+		}
+		_, problem, err := m.catchUp(ctx, t.lane, t.sub, row.Seq-1, row.End)
+		switch {
+		case err != nil:
+			return false, err
+		case problem != nil:
+			e.problem = problem
+			continue
+		}
+		t.redefined = true
+		m.apply(t)
+		b.turn(t, row.Change)
+	}
+	return true, nil
+}
+
+// again looks at a version of a Subscription once more.
+func (m *Matcher) again(ctx context.Context, key fhir.Key, version uint64) (t turn, err error) {
+	err = m.db.View(ctx, func(r store.Reader) error {
+		s, err := r.Version(key, version)
+		if err == nil {
+			t = m.set.look(s)
+		}
+		return err
+	})
+	return t, err
 }

@@ -111,7 +111,7 @@ func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err er
 // resume begins a hold for a Subscription that doesn't compile, and ends it for one that does again.
 func (m *Matcher) resume(ctx context.Context, t turn) error {
 	if t.to == live {
-		caught, problem, err := m.catchUp(ctx, t.lane, t.sub, m.durable.Seq)
+		caught, problem, err := m.catchUp(ctx, t.lane, t.sub, m.durable.Seq, m.durable.Seq)
 		if err != nil || !caught {
 			return err
 		}
