@@ -59,9 +59,19 @@ func (p *Param) Marked() bool {
 // than a month, so that dates written as one are points.
 const near = 32 * 24 * 60 * 60
 
-// AppendMarks adds the marks of all elements that a parameter selects; there may be repetitions.
-func (s *Subject) AppendMarks(out []Mark, p *Param) []Mark {
-	x := s.values(p)
+// Marker makes marks. It keeps its memory from one parameter to the next and belongs to one goroutine.
+type Marker struct{ x values }
+
+// AppendMarks adds the marks of all elements that a parameter selects in a subject; there may be repetitions.
+func (m *Marker) AppendMarks(out []Mark, s *Subject, p *Param) []Mark {
+	x := &m.x
+	*x = values{
+		param: p, leaves: x.leaves[:0], codes: x.codes[:0], targets: x.targets[:0], phrases: x.phrases[:0],
+		dates: x.dates[:0], spans: x.spans[:0], amounts: x.amounts[:0], addresses: x.addresses[:0],
+	}
+	for l := range p.Leaves(s.root) {
+		x.add(s, l)
+	}
 	switch p.Kind {
 	case Token:
 		_, loose := p.tokenForms()

@@ -15,6 +15,7 @@ import (
 func TestMarks_lieWithinTheReachesOfWhatMatches(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
 	served := 0
+	var marker Marker
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom(typePool).Draw(t, "type")
 		r := &fhir.Resource{Key: fhir.Key{Type: fhir.Type(kind)}, JSON: []byte(drawResource(t, kind))}
@@ -46,7 +47,7 @@ func TestMarks_lieWithinTheReachesOfWhatMatches(t *testing.T) {
 			}
 			served++
 			p, _ := terms[0].Param(fhir.Type(kind))
-			marks := marked.AppendMarks(nil, p)
+			marks := marker.AppendMarks(nil, marked, p)
 			if !slices.ContainsFunc(reaches, func(r Reach) bool { return slices.ContainsFunc(marks, r.Holds) }) {
 				t.Fatalf("%v matches %s and none of %+v is within %+v", pairs, r.JSON, marks, reaches)
 			}

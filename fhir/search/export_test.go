@@ -18,3 +18,6 @@ func (x *Index) Begin(ctx context.Context) error          { return x.begin(ctx) 
 func (x *Index) Step(ctx context.Context) (bool, error)   { return x.step(ctx) }
 func (x *Index) Flush(ctx context.Context) error          { return x.flush(ctx) }
 func (x *Index) Absorb(ctx context.Context) (bool, error) { return x.absorb(ctx) }
+
+// Idle tells whether everything up to a place is in the index.
+func (x *Index) Idle(place store.Seq) bool { return x.Place() >= place }

@@ -18,6 +18,9 @@ const (
 	absorbRows  = 1000    // rows that are read in one View
 	absorbBytes = 4 << 20 // the same in bytes
 	retryAfter  = 5 * time.Second
+	// gather is how long rows gather before they are taken in: few at a time cost much more each. Searches read
+	// what gathers meanwhile from the log.
+	gather      = 5 * time.Millisecond
 	reportEvery = 100_000 // rows of a catching up between two lines of the log
 )
 
@@ -55,10 +58,7 @@ func (x *Index) Run(ctx context.Context) error {
 			return err
 		}
 		x.o.Log.Error("search.index", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryAfter):
-		}
+		pause(ctx, retryAfter)
 	}
 }
 
@@ -78,10 +78,18 @@ func (x *Index) follow(ctx context.Context) error {
 		busy, err := x.step(ctx)
 		if err == nil && !busy {
 			err = x.db.Wait(ctx, x.Place())
+			pause(ctx, gather)
 		}
 		if err != nil {
 			return err
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

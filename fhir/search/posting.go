@@ -95,6 +95,7 @@ func newFields(s scope, defs *criteria.Definitions) *fields {
 type marker struct {
 	defs   *criteria.Definitions
 	scopes map[scope]*fields
+	marker criteria.Marker
 	marks  []criteria.Mark
 }
 
@@ -123,7 +124,7 @@ func (m *marker) append(out []posting, seq store.Seq, r *fhir.Resource) []postin
 	subject := criteria.NewSubject(r, criteria.Env{})
 	for i := range f.params {
 		p := &f.params[i]
-		m.marks = subject.AppendMarks(m.marks[:0], p.param)
+		m.marks = m.marker.AppendMarks(m.marks[:0], subject, p.param)
 		for _, mark := range m.marks {
 			value := mark.Order
 			if mark.Class == criteria.MarkText {
