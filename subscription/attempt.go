@@ -38,11 +38,44 @@ type result struct {
 	local   error              // with untried: the store can't be read
 }
 
+// Requests begin in turn, so that a thousand lanes that want to send at once don't need memory for sixteen
+// thousand requests which the processors could not work on anyway. Only young ones count: one that takes
+// longer waits for its endpoint, and must not keep others waiting too.
+const (
+	youngAge  = 10 * time.Millisecond
+	mostYoung = 64 // for each processor: many more than it can begin in youngAge
+)
+
+// turn waits until a request may begin, for a moment at most; false: the Deliverer is stopping.
+func (d *Deliverer) turn() bool {
+	select {
+	case d.young <- struct{}{}:
+		return true
+	case <-d.halt:
+		return false
+	}
+}
+
+// aging gives a turn back when the request has ended, or when it is not young any more.
+func (d *Deliverer) aging() (ended func()) {
+	timer := time.AfterFunc(youngAge, func() { <-d.young })
+	return func() {
+		if timer.Stop() {
+			<-d.young
+		}
+	}
+}
+
 // launch begins an attempt of n, unless the Deliverer is stopping.
 func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification) bool {
+	if !d.turn() {
+		l.source.returned(n)
+		return false
+	}
 	d.mu.Lock()
 	if d.stopping {
 		d.mu.Unlock()
+		<-d.young
 		l.source.returned(n)
 		return false
 	}
@@ -58,7 +91,9 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 	}
 	l.inFlight++
 	d.sends.Go(func() { // ends with the attempt, which the channel's timeout and remote bound
+		ended := d.aging()
 		r := d.attempt(remote, n)
+		ended()
 		d.post(l, message{result: &r})
 	})
 	return true

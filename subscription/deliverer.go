@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -89,6 +90,7 @@ type Deliverer struct {
 
 	wake  chan struct{} // capacity 1, never closed: fatal was set
 	halt  chan struct{} // closed when stopping begins
+	young chan struct{} // holds a token for each request that began a moment ago
 	lease store.Lease
 	sends sync.WaitGroup
 }
@@ -101,6 +103,7 @@ func NewDeliverer(o DelivererOptions) *Deliverer {
 		quiet: make(chan struct{}),
 		wake:  make(chan struct{}, 1),
 		halt:  make(chan struct{}),
+		young: make(chan struct{}, mostYoung*runtime.GOMAXPROCS(0)),
 	}
 	d.work.L, d.store.L = &d.mu, &d.mu
 	d.resuming = true

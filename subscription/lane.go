@@ -36,6 +36,7 @@ type lane struct {
 	breaker  Breaker
 	order    Order
 	source   source // nil: to be built
+	narrow   bool   // source was built for an open breaker, which asks for one at a time
 	busy     map[uint64]*flight
 	inFlight int
 	gone     *goneNotice // the endpoint asked to be switched off
@@ -264,8 +265,11 @@ func (d *Deliverer) showHealth(ctx context.Context, l *lane, sub *Subscription, 
 
 // sendDue sends what is due, as far as breaker and order allow, and says what the lane waits for then.
 func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscription, now time.Time) (rest, error) {
+	if l.source != nil && l.narrow != l.breaker.Open {
+		l.setAside()
+	}
 	if l.source == nil || l.order != sub.Order {
-		l.order = sub.Order
+		l.order, l.narrow = sub.Order, l.breaker.Open
 		l.source = newSource(l, sub)
 	}
 	var r rest
@@ -333,7 +337,11 @@ func earliest(times ...time.Time) time.Time {
 
 func newSource(l *lane, sub *Subscription) source {
 	if sub.Order == Unordered {
-		return newWindow(l.id, l.record.Head, l.busy, sub.Ladder.Longest())
+		size := windowSize
+		if l.narrow {
+			size = 1
+		}
+		return newWindow(l.id, l.record.Head, size, l.busy, sub.Ladder.Longest())
 	}
 	return newSequence(l.id, sub.Order, l.busy, sub.Ladder.Longest())
 }

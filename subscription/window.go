@@ -56,6 +56,7 @@ func due(next, now time.Time, longest time.Duration) bool {
 // retries in order of falling due, so that neither starves the other.
 type window struct {
 	lane    store.Lane
+	size    int // how many untried ones and how many retries are read ahead
 	busy    map[uint64]*flight
 	longest time.Duration
 
@@ -69,8 +70,8 @@ type window struct {
 	turn    bool                 // a retry goes next, if one is due
 }
 
-func newWindow(lane store.Lane, head uint64, busy map[uint64]*flight, longest time.Duration) *window {
-	return &window{lane: lane, busy: busy, longest: longest, scan: head, more: true, unread: true}
+func newWindow(lane store.Lane, head uint64, size int, busy map[uint64]*flight, longest time.Duration) *window {
+	return &window{lane: lane, size: size, busy: busy, longest: longest, scan: head, more: true, unread: true}
 }
 
 func (w *window) hungry(now time.Time) bool { return w.lacksFresh() || w.lacksRetries(now) }
@@ -99,7 +100,7 @@ func (w *window) fillFresh(r store.QueueReader) error {
 		if err != nil {
 			return err
 		}
-		if rows == pageRows || len(w.fresh) == windowSize {
+		if rows == pageRows || len(w.fresh) == w.size {
 			return nil
 		}
 		rows++
@@ -122,7 +123,7 @@ func (w *window) fillRetries(r store.QueueReader, now time.Time) error {
 		case !due(n.Next, now, w.longest):
 			w.wake = n.Next
 			return nil
-		case len(w.retries) == windowSize:
+		case len(w.retries) == w.size:
 			w.unread = true
 			return nil
 		default:
