@@ -53,26 +53,20 @@ func BenchmarkBacklog(b *testing.B) {
 			criteria[i] = matching
 		}
 		subscribe(b, p, endpoint, criteria...)
-		caughtUp(b, p, nil)
+		caughtUp(b, p)
 		before := memory(b, p)
 
-		most := before
-		watch := func() {
-			if m := memory(b, p); m.Anonymous > most.Anonymous {
-				most = m
-			}
-		}
+		watched := watch(b, p)
 		began := time.Now()
 		load := bench.NewLoad(p.Base+"/DiagnosticReport", []byte(report), 4)
 		acks, err := load.Closed(b.Context(), 4, 5*time.Minute, writes)
 		if err != nil || len(acks) != writes {
 			b.Fatalf("%d writes: %v", len(acks), err)
 		}
-		caughtUp(b, p, watch)
+		caughtUp(b, p)
 		filled := time.Since(began)
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-			watch() // while lanes try, and the collector has not been round
-		}
+		time.Sleep(5 * time.Second) // lanes try, and the collector has not been round
+		most := watched()
 		after := memory(b, p)
 		if delivered := metric(b, p, `fhirhook_delivery_attempts_total{class="",state="delivered"}`); delivered > 0 {
 			b.Fatalf("%v were delivered to an endpoint that refuses", delivered)
@@ -84,7 +78,7 @@ func BenchmarkBacklog(b *testing.B) {
 
 		p = startServer(b, data)
 		began = time.Now()
-		caughtUp(b, p, nil)
+		caughtUp(b, p)
 		ready := p.Ready + time.Since(began)
 		time.Sleep(5 * time.Second)
 		restarted := memory(b, p)
@@ -109,15 +103,38 @@ func memory(b *testing.B, p *bench.Process) bench.Memory {
 	return m
 }
 
-// caughtUp waits until every change is matched, calling between now and then.
-func caughtUp(b *testing.B, p *bench.Process, between func()) {
+// watch looks at a process's anonymous memory every 10 ms, until the function that it returns is called for the most.
+func watch(b *testing.B, p *bench.Process) (end func() bench.Memory) {
+	b.Helper()
+	stop, most := make(chan struct{}), make(chan bench.Memory)
+	go func() { // until stop is closed, or the process is gone
+		var top bench.Memory
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if m, err := p.Memory(); err == nil && m.Anonymous > top.Anonymous {
+				top = m
+			}
+			select {
+			case <-tick.C:
+			case <-stop:
+				most <- top
+				return
+			}
+		}
+	}()
+	return func() bench.Memory {
+		close(stop)
+		return <-most
+	}
+}
+
+// caughtUp waits until every change is matched.
+func caughtUp(b *testing.B, p *bench.Process) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 8*time.Minute)
 	defer cancel()
 	for metric(b, p, lag) != 0 {
-		if between != nil {
-			between()
-		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():

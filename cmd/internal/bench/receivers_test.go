@@ -69,12 +69,12 @@ func BenchmarkHealthyBesideBad(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for name, a := range map[string]*arm{"alone": alone, "beside 4 bad ones": beside} {
-		table.Figure("healthy receiver "+name, "p50 %.3g ms, p99 %.3g ms; p99 of slices %v ms",
+	for i, a := range []*arm{alone, beside} {
+		table.Figure("healthy receiver "+[]string{"alone", "beside 4 bad ones"}[i], "p50 %.3g ms, p99 %.3g ms; p99 of slices %v ms",
 			bench.Quantile(a.all, 0.5), bench.Quantile(a.all, 0.99), bench.Spreading(a.p99))
 	}
 	ratio := bench.Spreading(bench.Ratios(beside.p99, alone.p99))
 	b.ReportMetric(ratio.Median, "ratio")
-	table.Figure("healthy receiver: p99 of everything, beside ÷ alone", "%.3g", bench.Quantile(beside.all, 0.99)/bench.Quantile(alone.all, 0.99))
-	table.AtMost(1.5, ratio.Median, "healthy receiver: p99 beside ÷ alone", "%v", ratio)
+	table.Figure("healthy receiver: beside ÷ alone", "p50 %.3g, p99 of everything %.3g", bench.Quantile(beside.all, 0.5)/bench.Quantile(alone.all, 0.5), bench.Quantile(beside.all, 0.99)/bench.Quantile(alone.all, 0.99))
+	table.AtMost(1.5, ratio.Median, "healthy receiver: p99 beside ÷ alone", "%v of slices", ratio)
 }

@@ -80,6 +80,12 @@ func (a *arm) run(b *testing.B, writers int) func() error {
 	}
 }
 
+// per is what a write of an arm costs, in time and CPU, as a multiple of what it costs another.
+func (a *arm) per(other *arm, writers int) (took, cpu bench.Spread) {
+	mine, its := a.figures[writers], other.figures[writers]
+	return bench.Spreading(bench.Ratios(mine.took, its.took)), bench.Spreading(bench.Ratios(mine.cpu, its.cpu))
+}
+
 // settling is time enough for the results of the last notifications to be stored.
 const settling = 100 * time.Millisecond
 
@@ -141,15 +147,19 @@ func BenchmarkWrites(b *testing.B) {
 			}
 		}
 		for _, a := range []*arm{thousand, one, both} {
-			took := bench.Spreading(bench.Ratios(a.figures[writers].took, none.figures[writers].took))
-			cpu := bench.Spreading(bench.Ratios(a.figures[writers].cpu, none.figures[writers].cpu))
-			table.AtMost(1.5, took.Median, "write, "+a.name+" ÷ none"+at, "time %v", took)
-			table.Figure("write, "+a.name+" ÷ none"+at, "CPU %v", cpu)
+			took, cpu := a.per(none, writers)
+			table.AtMost(1.5, took.Median, "write, "+a.name+" ÷ none"+at, "time %v, CPU %v", took, cpu)
 		}
+		took, cpu := both.per(one, writers)
+		table.Figure("write, 1 among 1,000 ÷ 1 alone"+at, "time %v, CPU %v", took, cpu)
+		took, cpu = bareOne.per(bare, writers)
+		table.Figure("the floor's write, with a notification ÷ without"+at, "time %v, CPU %v", took, cpu)
+		cpuWrites := bench.Spreading(bench.Ratios(none.figures[writers].cpu, bare.figures[writers].cpu))
+		cpuNotified := bench.Spreading(bench.Ratios(one.figures[writers].cpu, bareOne.figures[writers].cpu))
 		writes := bench.Spreading(bench.Ratios(none.figures[writers].rate, bare.figures[writers].rate))
 		notified := bench.Spreading(bench.Ratios(one.figures[writers].notify, bareOne.figures[writers].notify))
-		table.Figure("floor: writes/s, server ÷ floor"+at, "%v", writes)
-		table.Figure("floor: notifications/s, server ÷ floor"+at, "%v", notified)
+		table.Figure("writes/s, server ÷ floor"+at, "%v, CPU each %v", writes, cpuWrites)
+		table.Figure("notifications/s, server ÷ floor"+at, "%v, CPU each %v", notified, cpuNotified)
 		b.ReportMetric(writes.Median, "of-floor-writes-"+digits(writers))
 		b.ReportMetric(notified.Median, "of-floor-notifications-"+digits(writers))
 	}
