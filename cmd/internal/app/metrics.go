@@ -50,6 +50,13 @@ func newMetrics(s *Server) *metrics {
 			}
 			return float64(last - min(last, s.matcher.Place()))
 		}),
+		gauge("fhirhook_index_lag_changes", "Changes that are committed and not yet in the search index.", func() float64 {
+			last, err := s.last(context.Background())
+			if err != nil {
+				return -1
+			}
+			return float64(last - min(last, s.index.Place()))
+		}),
 		gauge("fhirhook_lanes_active", "Subscriptions with something to send.", func() float64 {
 			return float64(s.deliverer.Stats().Lanes)
 		}),
