@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
-	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
@@ -32,26 +30,54 @@ func (s *Server) createOnce(ctx context.Context, tx store.Writer, w write) (answ
 
 // existing is what a conditional create finds, nil if it has to create.
 func (s *Server) existing(ctx context.Context, r store.Reader, w write) (*fhir.Resource, error) {
-	query := strings.TrimPrefix(w.cond.ifNoneExist, string(w.target.typ)+"?")
-	pairs, err := criteria.ParsePairs(strings.TrimPrefix(query, "?"))
+	pairs, err := w.noneExist()
 	if err != nil {
 		return nil, err
 	}
 	return s.one(ctx, r, w.call, w.target.typ, "http.If-None-Exist", pairs)
 }
 
-// removeConditional is a conditional delete (R4 http.html#3.1.0.7.1): one match or none.
-func (s *Server) removeConditional(ctx context.Context, tx store.Writer, w write) (answer, error) {
-	match, err := s.one(ctx, tx, w.call, w.target.typ, "", w.target.query)
+// maxDeleted bounds how much one conditional delete may take away.
+const maxDeleted = 1000
+
+// selected is what a conditional delete is about (R4 http.html#3.1.0.7.1): one match or none, or, where
+// Options.DeleteMultiple allows it, all.
+func (s *Server) selected(ctx context.Context, tx store.Writer, w write) ([]fhir.Key, error) {
+	most := 2
+	if s.DeleteMultiple {
+		most = maxDeleted + 1
+	}
+	matches, err := s.matches(ctx, tx, w.call, w.target.typ, "", w.target.query, most)
 	switch {
 	case err != nil:
-		return answer{}, err
-	case match == nil:
-		return s.deleted(w.call, nil), nil
-	default:
-		saved, err := store.Delete(tx, match.Key, w.cond.ifMatch)
-		return s.deleted(w.call, saved.Resource), err
+		return nil, err
+	case len(matches) > 1 && !s.DeleteMultiple:
+		return nil, tooMany(w.target.typ, "", w.target.query, matches)
+	case len(matches) > maxDeleted:
+		return nil, fhir.Errorf(fhir.TooCostly, "", "the condition selects more than %d resources, which is the most that one request deletes: make it narrower", maxDeleted)
+	case len(matches) > 1 && w.cond.ifMatch != "":
+		return nil, fhir.Errorf(fhir.PreconditionFailed, "http.If-Match", "If-Match names one version, and the condition selects %d resources", len(matches))
 	}
+	keys := make([]fhir.Key, len(matches))
+	for i, m := range matches {
+		keys[i] = m.Key
+	}
+	return keys, nil
+}
+
+// removeAll deletes what a delete is about.
+func (s *Server) removeAll(tx store.Writer, w write, keys []fhir.Key) (answer, error) {
+	var last store.Saved
+	for _, key := range keys {
+		var err error
+		if last, err = store.Delete(tx, key, w.cond.ifMatch); err != nil {
+			return answer{}, err
+		}
+	}
+	if len(keys) > 1 {
+		last.Resource = nil // the answer is about none of them in particular
+	}
+	return s.deleted(w.call, last.Resource), nil
 }
 
 // conditionalKey is the resource that a conditional update or patch is about (R4 http.html#cond-update).
@@ -82,21 +108,30 @@ func (s *Server) conditionalKey(ctx context.Context, tx store.Writer, w write) (
 // one finds the single match of a condition, nil for none. A condition that says nothing would match
 // everything, so it is refused, as is one that can't be evaluated.
 func (s *Server) one(ctx context.Context, r store.Reader, c *call, t fhir.Type, where string, pairs []Pair) (*fhir.Resource, error) {
-	if !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Value != "" }) {
-		return nil, fhir.Errorf(fhir.Required, where, "the condition is empty and would select every %s: name at least one parameter with a value", t)
-	}
-	found, err := s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}}, 2)
+	found, err := s.matches(ctx, r, c, t, where, pairs, 2)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(found) > 1:
-		return nil, fhir.Errorf(fhir.MultipleMatches, where, "%s?%s selects more than one resource (%s, %s and maybe more): make it narrower",
-			t, encodeQuery(pairs), found[0].Key, found[1].Key)
+		return nil, tooMany(t, where, pairs, found)
 	case len(found) == 1:
 		return found[0], nil
 	default:
 		return nil, nil
 	}
+}
+
+func tooMany(t fhir.Type, where string, pairs []Pair, found []*fhir.Resource) error {
+	return fhir.Errorf(fhir.MultipleMatches, where, "%s?%s selects more than one resource (%s, %s and maybe more): make it narrower",
+		t, encodeQuery(pairs), found[0].Key, found[1].Key)
+}
+
+// matches finds at most so many matches of a condition.
+func (s *Server) matches(ctx context.Context, r store.Reader, c *call, t fhir.Type, where string, pairs []Pair, most int) ([]*fhir.Resource, error) {
+	if !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Value != "" }) {
+		return nil, fhir.Errorf(fhir.Required, where, "the condition is empty and would select every %s: name at least one parameter with a value", t)
+	}
+	return s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}}, most)
 }
 
 // current is the version of key that is there now, nil if there is none or it is deleted.

@@ -74,6 +74,9 @@ func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
 	}
 	for _, t := range fhir.Types() {
 		capability := resourceCapability(t, defs)
+		if o.DeleteMultiple {
+			capability.ConditionalDelete = ptr(models.ConditionalDeleteStatusMultiple)
+		}
 		capability.Operation = operationsOn(t, o.Operations)
 		rest.Resource = append(rest.Resource, capability)
 	}

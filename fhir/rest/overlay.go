@@ -13,10 +13,12 @@ import (
 // overlay is a transaction's state as if what it is about to write were written: a conditional reference may
 // point to a resource of its own transaction, and must be resolved before either is final.
 //
-// Only what a search reads is overlaid: Type, Read and Version.
+// Only what a search reads is overlaid: Type, Read, Version, and the rows behind the last one that a search by
+// an index reads besides the index.
 type overlay struct {
 	store.Reader
 	pending map[fhir.Key]*fhir.Resource
+	rows    []store.Change // of what is pending
 }
 
 // newOverlay stamps what is pending as it would be written.
@@ -33,8 +35,38 @@ func newOverlay(tx store.Writer, pending map[fhir.Key]fhir.Incoming) (overlay, e
 		}
 		r.JSON = fhir.Stamp(in.Doc, key.ID, r.Version, r.Updated)
 		o.pending[key] = r
+		interaction := fhir.Update
+		if r.Version == 1 {
+			interaction = fhir.Create
+		}
+		o.rows = append(o.rows, store.Change{Seq: tx.Last() + store.Seq(len(o.rows)) + 1, Interaction: interaction, Resource: r})
+	}
+	for i := range o.rows {
+		o.rows[i].End = o.Last()
 	}
 	return o, nil
+}
+
+// Last is the place behind the pending rows.
+func (o overlay) Last() store.Seq { return o.Reader.Last() + store.Seq(len(o.rows)) }
+
+// Changes yields the pending rows behind those that are written.
+func (o overlay) Changes(after store.Seq) iter.Seq2[store.Change, error] {
+	return func(yield func(store.Change, error) bool) {
+		written := o.Reader.Last()
+		if after < written {
+			for c, err := range o.Reader.Changes(after) {
+				if !yield(c, err) {
+					return
+				}
+			}
+		}
+		for _, c := range o.rows {
+			if c.Seq > after && !yield(c, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Read returns the pending version if there is one.
@@ -42,7 +74,7 @@ func (o overlay) Read(key fhir.Key, at store.Seq) (*fhir.Resource, error) {
 	if r, ok := o.pending[key]; ok {
 		return r, nil
 	}
-	return o.Reader.Read(key, at)
+	return o.Reader.Read(key, min(at, o.Reader.Last()))
 }
 
 // Version returns the pending version if it has that number.
@@ -64,7 +96,7 @@ func (o overlay) Type(tenant string, t fhir.Type, after string, at store.Seq) it
 		}
 		slices.Sort(ids)
 		own := func(id string) *fhir.Resource { return o.pending[fhir.Key{Tenant: tenant, Type: t, ID: id}] }
-		for r, err := range o.Reader.Type(tenant, t, after, at) {
+		for r, err := range o.Reader.Type(tenant, t, after, min(at, o.Reader.Last())) {
 			if err == nil {
 				for len(ids) > 0 && ids[0] < r.Key.ID {
 					if !yield(own(ids[0]), nil) {

@@ -38,6 +38,8 @@ type Options struct {
 	BaseURL        string
 	TrustedProxies []netip.Prefix // whose X-Forwarded-Proto and X-Forwarded-Host are believed
 
+	DeleteMultiple bool // a conditional delete may delete more than one resource (R4 http.html#3.1.0.7.1)
+
 	MaxBody    int64 // bytes of one resource; 0: 8 MiB
 	MaxBundle  int64 // bytes of a body at [base]; 0: 64 MiB
 	MaxDepth   int   // JSON nesting; 0: tape.MaxDepth

@@ -24,9 +24,13 @@ func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (a
 	if err != nil {
 		return answer{}, err
 	}
+	agreement, err := s.agreement(ctx, plan)
+	if err != nil {
+		return answer{}, err
+	}
 	var answers []answer
 	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
-		run := transactionRun{Server: s, plan: plan, tx: tx, answers: make([]answer, len(plan.parts)), keys: make([]fhir.Key, len(plan.parts))}
+		run := transactionRun{Server: s, plan: plan, tx: tx, answers: make([]answer, len(plan.parts)), keys: make([]fhir.Key, len(plan.parts)), gone: map[int][]fhir.Key{}, agreement: agreement}
 		answers = run.answers
 		return run.all(ctx)
 	})
@@ -125,14 +129,16 @@ func (plan transactionPlan) sameTwice() []*fhir.Error {
 // transactionRun is one run of a transaction's function.
 type transactionRun struct {
 	*Server
-	plan    transactionPlan
-	tx      store.Writer
-	answers []answer
-	keys    []fhir.Key // what each write is about, conditions resolved
+	plan      transactionPlan
+	agreement *agreement
+	tx        store.Writer
+	answers   []answer
+	keys      []fhir.Key         // what each write but a delete is about, conditions resolved
+	gone      map[int][]fhir.Key // what each delete has deleted
 }
 
 func (run *transactionRun) all(ctx context.Context) error {
-	steps := []func(context.Context) error{run.deletes, run.identify, run.unique}
+	steps := []func(context.Context) error{run.choose, run.deletes, run.identify, run.unique}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -155,23 +161,32 @@ func (run *transactionRun) all(ctx context.Context) error {
 	return run.reads()
 }
 
-// deletes goes first, so that what is deleted is found by no condition. A conditional delete is told from
-// others by what it selects.
-func (run *transactionRun) deletes(ctx context.Context) error {
+// choose finds what each delete is about, before any is carried out: two that mean the same resource conflict,
+// whichever comes first.
+func (run *transactionRun) choose(ctx context.Context) (err error) {
+	for i, p := range run.plan.parts {
+		switch w := run.plan.writes[i]; {
+		case p.route.code != remove:
+		case w.target.id != "":
+			run.gone[i] = []fhir.Key{w.key()}
+		default:
+			if run.gone[i], err = run.selected(ctx, run.tx, w); err != nil {
+				return atEntry(i, err)
+			}
+		}
+	}
+	return run.unique(ctx)
+}
+
+// deletes goes first, so that what is deleted is found by no condition.
+func (run *transactionRun) deletes(context.Context) (err error) {
 	for i, p := range run.plan.parts {
 		if p.route.code != remove {
 			continue
 		}
-		w := run.plan.writes[i]
-		run.keys[i] = w.key()
-		a, err := run.run(ctx, run.tx, w)
-		if err != nil {
+		if run.answers[i], err = run.removeAll(run.tx, run.plan.writes[i], run.gone[i]); err != nil {
 			return atEntry(i, err)
 		}
-		if w.target.id == "" && a.resource != nil {
-			run.keys[i] = a.resource.Key
-		}
-		run.answers[i] = a
 	}
 	return nil
 }
@@ -216,14 +231,17 @@ func (run *transactionRun) identifyCreate(ctx context.Context, i int, w write) e
 // unique refuses two entries that are about the same resource.
 func (run *transactionRun) unique(context.Context) error {
 	seen := map[fhir.Key]int{}
-	for i, key := range run.keys {
-		if key.ID == "" {
-			continue
+	for i := range run.keys {
+		about := run.gone[i]
+		if run.keys[i].ID != "" {
+			about = []fhir.Key{run.keys[i]}
 		}
-		if first, ok := seen[key]; ok {
-			return fhir.Errorf(fhir.Invalid, entryExpression(i, ""), "entry %d and entry %d are both about %s: a transaction touches each resource once", first, i, key)
+		for _, key := range about {
+			if first, ok := seen[key]; ok {
+				return fhir.Errorf(fhir.Invalid, entryExpression(i, ""), "entry %d and entry %d are both about %s: a transaction touches each resource once", first, i, key)
+			}
+			seen[key] = i
 		}
-		seen[key] = i
 	}
 	return nil
 }
@@ -251,9 +269,12 @@ func (run *transactionRun) resources(ctx context.Context) ([]fhir.Incoming, erro
 		conditional = conditional || slices.ContainsFunc(found, site.conditional)
 	}
 	if !conditional {
-		return out, nil
+		return out, run.agree(out)
 	}
-	return out, run.resolveConditions(ctx, out)
+	if err := run.resolveConditions(ctx, out); err != nil {
+		return nil, err
+	}
+	return out, run.agree(out)
 }
 
 // conditional tells a reference that is a search, as in Practitioner?identifier=x.

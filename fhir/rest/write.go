@@ -112,7 +112,11 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 		saved, err := store.Create(tx, key, w.in, s.admit(tx, key))
 		return s.saved(w.call, saved), err
 	case w.target.id == "" && w.code == remove:
-		return s.removeConditional(ctx, tx, w)
+		keys, err := s.selected(ctx, tx, w)
+		if err != nil {
+			return answer{}, err
+		}
+		return s.removeAll(tx, w, keys)
 	case w.target.id == "":
 		key, err := s.conditionalKey(ctx, tx, w)
 		if err != nil {
@@ -127,8 +131,7 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 	case w.code == update:
 		return s.put(tx, w, w.key())
 	default:
-		saved, err := store.Delete(tx, w.key(), w.cond.ifMatch)
-		return s.deleted(w.call, saved.Resource), err
+		return s.removeAll(tx, w, []fhir.Key{w.key()})
 	}
 }
 
