@@ -133,6 +133,14 @@ func (ids identities) resolve(value, root string) (string, bool) {
 	if id, ok := ids[base]; ok {
 		return id.key.String() + fragment, true
 	}
+	if !strings.Contains(base, "/_history/") {
+		// Then it is a name that stands above, or one below the root: most values need no closer look.
+		id, ok := ids[root+base]
+		if root == "" || !ok {
+			return "", false
+		}
+		return id.key.String() + fragment, true
+	}
 	m := restful.FindStringSubmatch(base)
 	if m == nil {
 		return "", false
@@ -158,6 +166,9 @@ func (ids identities) resolve(value, root string) (string, bool) {
 // edits rewrites what names an entry of the transaction. URIs and links are compared in full only: a uri
 // that is no reference may look like a relative one.
 func (ids identities) edits(found []site, root string) []tape.Edit {
+	if len(ids) == 0 {
+		return nil
+	}
 	var edits []tape.Edit
 	for _, s := range found {
 		start, end := s.node.Span()
