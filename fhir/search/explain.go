@@ -8,29 +8,32 @@ import (
 	"fhirhook/fhir"
 )
 
-// explain tells how a search was done, a sentence for each step. looked is how many resources it looked at.
-func (p *plan) explain(indexed bool, looked int, r *results, counted bool) []string {
+// explain tells how a search was done, a sentence for each step.
+func (s *searching) explain(counted bool) []string {
+	p := s.plan
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	switch {
+	case s.byTime:
+		add("%s: the log was read backwards, in which the newest come first, until the page was full.", p.about(p.types))
 	case p.ids != nil:
 		add("%s: _id names %d resources, which were read.", p.about(p.types), len(p.ids))
-	case len(p.access) == 0 && !indexed:
-		add("%s: every resource was looked at, for there is no index.", p.about(p.types))
-	case len(p.access) == 0:
-		add("%s: every resource was looked at, for there is no parameter that filters.", p.about(p.types))
-	default:
+	case p.access != nil:
 		lines = append(lines, p.explainAccess()...)
+	case s.engine.o.Index == nil:
+		add("%s: every resource was looked at, for there is no index.", p.about(p.types))
+	default:
+		add("%s: every resource was looked at, for there is no parameter that filters.", p.about(p.types))
 	}
 	if n := p.tailSize(); n > 0 {
 		add("The index is at row %d of the log, the search at row %d: %d resources written between them were looked at one by one.", p.place, p.at, n)
 	}
-	add("%d resources were looked at in all.", looked)
+	add("%d resources were looked at in all.", s.engine.o.MaxScan-s.budget.left)
 	switch {
-	case len(r.sort) > 0:
-		add("All matches were sorted by %s; _sort is not served by the index.", r.sortText)
+	case !s.byTime && !s.order.natural(p.types):
+		add("All matches were sorted by %s.", s.results.sortText)
 	case counted:
-		add("All matches were counted; _total=none would let a walk end with its page.")
+		add("All matches were counted; _total=none lets a walk end with its page.")
 	}
 	return lines
 }

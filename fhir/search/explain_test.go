@@ -35,6 +35,8 @@ func TestSearch_explainsItsPlan(t *testing.T) {
 		{[]criteria.Pair{pair("_id", "a,b")}, index, "_id names 2 resources", 2},
 		{nil, index, "there is no parameter that filters", 5},
 		{[]criteria.Pair{pair("code", "a")}, nil, "there is no index", 2},
+		{[]criteria.Pair{pair("_sort", "-_lastUpdated"), pair("_total", "none"), pair("_count", "2")}, index, "the log was read backwards", 2},
+		{[]criteria.Pair{pair("_sort", "-_id")}, index, "sorted by -_id", 5},
 		{[]criteria.Pair{pair("_lastUpdated", "lt2000")}, index, "the index gave _lastUpdated (0 rows)", 0},
 	}
 	for _, tt := range tests {

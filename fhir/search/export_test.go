@@ -21,3 +21,24 @@ func (x *Index) Absorb(ctx context.Context) (bool, error) { return x.absorb(ctx)
 
 // Idle tells whether everything up to a place is in the index.
 func (x *Index) Idle(place store.Seq) bool { return x.Place() >= place }
+
+// Postings counts what stands on the shelves.
+func (x *Index) Postings(ctx context.Context, t interface{ Fatal(...any) }) int {
+	n := 0
+	err := x.db.Index().View(ctx, func(r store.IndexReader) error {
+		for _, run := range x.catalog.Runs {
+			all, _, ok, err := postingsFrom(r, run.shelf(), posting{})
+			for ; ok && err == nil; n++ {
+				_, ok, err = all.next()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

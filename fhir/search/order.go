@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"slices"
 	"strings"
+	"time"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -100,6 +101,14 @@ func (f *first) offer(h hit) {
 		f.hits[0] = h
 		heap.Fix(f, 0)
 	}
+}
+
+// oldest is the time of the last hit.
+func (f *first) oldest() time.Time { return f.hits[0].resource.Updated }
+
+// natural tells whether a walk over a single type goes in this order.
+func (o *order) natural(types []fhir.Type) bool {
+	return len(o.keys) == 0 || len(types) == 1 && o.keys[0] == sortKey{code: "_id"}
 }
 
 func (f *first) sorted() []hit {

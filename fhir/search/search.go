@@ -60,6 +60,7 @@ type searching struct {
 	env     criteria.Env
 	state   state
 	budget  budget
+	byTime  bool // the log was read backwards
 
 	paged  bool
 	cursor cursor // where this page begins; of the first one only At and Now
@@ -127,7 +128,7 @@ func (s *searching) fill(ctx context.Context, page *Page, req *Request) error {
 		return err
 	}
 	if s.results.explain {
-		page.Plan = s.plan.explain(s.engine.o.Index != nil, s.engine.o.MaxScan-s.budget.left, s.results, counting)
+		page.Plan = s.explain(counting)
 	}
 	switch {
 	case counting:
@@ -163,7 +164,12 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 	if err := s.plan.prepare(ctx, s.engine, s.state, s.cursor.At, s.env); err != nil {
 		return nil, 0, err
 	}
-	inOrder := len(s.order.keys) == 0 && s.plan.ordered()
+	if s.newestFirst(counting) {
+		s.byTime = true
+		hits, err := s.newest(ctx, most)
+		return hits, 0, err
+	}
+	inOrder := s.order.natural(s.plan.types) && s.plan.ordered()
 	var after fhir.Key
 	if inOrder && s.paged && !counting {
 		after = s.lastKey()

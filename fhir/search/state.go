@@ -31,6 +31,8 @@ type state interface {
 	rows(ctx context.Context, of scope, rows []store.Seq, at store.Seq) ([]*fhir.Resource, error)
 	// tail returns what is current at a place of what was written behind another, without deletions.
 	tail(ctx context.Context, tenant string, after, at store.Seq) (tail, error)
+	// newest returns rows of a scope below a place that are current at another, newest first, and where to go on.
+	newest(ctx context.Context, of scope, before, at store.Seq) (rows []*fhir.Resource, next store.Seq, err error)
 	// window finds the rows of a time in seconds, both included.
 	window(ctx context.Context, low, high int64, at store.Seq) (window, error)
 }
