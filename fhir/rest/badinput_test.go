@@ -16,6 +16,7 @@ func TestServer_refusesBadInput(t *testing.T) {
 	h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2","gender":"male"}`)
 	h.must(201, "PUT", "/Patient/gone", `{"resourceType":"Patient","id":"gone"}`)
 	h.must(204, "DELETE", "/Patient/gone", "")
+	h.must(201, "PUT", "/Binary/b", "plain", "Content-Type: text/plain")
 	before := h.rows()
 
 	patient := `{"resourceType":"Patient"}`
@@ -180,6 +181,12 @@ func TestServer_refusesBadInput(t *testing.T) {
 		{"compartment with a bad value", "GET", "/Patient/1/*?_lastUpdated=tomorrow", "", nil, 400, "value"},
 		{"POST into a compartment", "POST", "/Patient/1/Observation", `{"resourceType":"Observation"}`, nil, 405, "not-supported"},
 		{"compartment and more", "GET", "/Patient/1/Observation/1", "", nil, 404, "not-found"},
+		{"Binary as a type that it is not", "GET", "/Binary/b", "", []string{"Accept: image/png"}, 406, "not-supported"},
+		{"Binary in XML", "POST", "/Binary", "<Binary/>", []string{"Content-Type: application/fhir+xml"}, 415, "not-supported"},
+		{"Binary too large", "POST", "/Binary", strings.Repeat("x", 3500), []string{"Content-Type: text/plain"}, 413, "too-long"},
+		{"Binary to a malformed id", "PUT", "/Binary/a_b", "x", []string{"Content-Type: text/plain"}, 400, "value"},
+		{"content of a Binary that is not there", "GET", "/Binary/nobody", "", []string{"Accept: text/plain"}, 404, "not-found"},
+		{"XML asked of a search for Binary", "GET", "/Binary", "", []string{"Accept: text/plain"}, 406, "not-supported"},
 		// shapes of a read
 		{"_summary unknown", "GET", "/Patient/1?_summary=short", "", nil, 400, "value"},
 		{"_summary=count of one", "GET", "/Patient/1?_summary=count", "", nil, 400, "invalid"},

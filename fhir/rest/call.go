@@ -18,6 +18,7 @@ type call struct {
 	in     fhir.Incoming // of create and update: the resource; of a FHIRPath Patch: its Parameters
 	patch  patch.Patch   // of patch
 	bundle fhir.Incoming // of process
+	native []string      // Accept, of a read that wants a Binary's content
 	extra  []Pair        // what the links of a page carry besides the search's own parameters
 }
 

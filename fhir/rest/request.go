@@ -79,7 +79,10 @@ func (q *request) call(s *Server, r route) (*call, error) {
 		return nil, unknownType(string(c.target.typ))
 	}
 	if q.contentType, err = accept(in.Header.Values(echo.HeaderAccept)); err != nil && !has(query, "_format") {
-		return nil, err
+		if c.target.typ != fhir.Binary || r.code != read && r.code != vread {
+			return nil, err
+		}
+		c.native = in.Header.Values(echo.HeaderAccept)
 	}
 	if err := q.general(c); err != nil {
 		return nil, err
@@ -142,7 +145,12 @@ func (q *request) plain(*call) error { return nil }
 
 // resource reads the body as one resource.
 func (q *request) resource(c *call) (err error) {
-	if c.in, err = q.document(q.s.MaxBody, "--max-body"); err != nil {
+	if takesContent(c, q.c.Request().Header.Get(echo.HeaderContentType)) {
+		c.in, err = q.content(c)
+	} else {
+		c.in, err = q.document(q.s.MaxBody, "--max-body")
+	}
+	if err != nil {
 		return err
 	}
 	return fhir.Join(q.s.Validator.Validate(c.in))

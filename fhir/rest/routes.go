@@ -131,6 +131,9 @@ func (s *Server) handle(r route) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		if call.native != nil && answer.body != nil {
+			return req.respondContent(call, answer.resource)
+		}
 		return req.respond(call, answer)
 	}
 }

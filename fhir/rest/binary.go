@@ -1,0 +1,97 @@
+package rest
+
+import (
+	"encoding/base64"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"fhirhook/fhir"
+)
+
+// A Binary travels as a resource to whoever asks for FHIR or takes anything, and as its content to whoever asks
+// for other types alone (R4 binary.html#rest).
+
+// securityContext is the header that stands for Binary.securityContext where the content comes raw.
+const securityContext = "X-Security-Context"
+
+// takesContent tells whether a body sent to a Binary is its content. XML that says it is FHIR is a resource that
+// can't be read here.
+func takesContent(c *call, contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	_, resource := jsonTypes[media]
+	return c.target.typ == fhir.Binary && err == nil && !resource && media != "application/fhir+xml" && media != "application/fhir+turtle"
+}
+
+// content wraps a raw body into a Binary.
+func (q *request) content(c *call) (fhir.Incoming, error) {
+	// What is stored has four bytes for three of the content, and some around them.
+	const around = 1 << 10
+	header := q.c.Request().Header
+	raw, err := q.body(max(0, (q.s.MaxBody-around)/4*3), "--max-body, as base64")
+	if err != nil {
+		return fhir.Incoming{}, err
+	}
+	o := object{out: []byte{'{'}}
+	o.text("resourceType", string(fhir.Binary))
+	o.text("id", c.target.id)
+	o.text("contentType", header.Get(echo.HeaderContentType))
+	if context := header.Get(securityContext); context != "" {
+		o.raw("securityContext", appendObject(nil, "reference", context))
+	}
+	o.text("data", base64.StdEncoding.EncodeToString(raw))
+	return fhir.Read(append(o.out, '}'), q.s.MaxDepth)
+}
+
+// respondContent answers a Binary as its content.
+func (q *request) respondContent(c *call, r *fhir.Resource) error {
+	root := r.Doc().Root()
+	contentType := root.Get("contentType").Text()
+	if !accepts(c.native, contentType) {
+		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "%s is %s: ask for that, or for %s", r.Key, clip(contentType), FHIRJSON)
+	}
+	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(root.Get("data").Text()), ""))
+	if err != nil {
+		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "the data of %s is not base64, so it can only be had as %s", r.Key, FHIRJSON)
+	}
+	header := q.c.Response().Header()
+	if context := root.Path("securityContext", "reference").Text(); context != "" {
+		header.Set(securityContext, context)
+	}
+	header.Set("ETag", r.ETag())
+	header.Set(echo.HeaderLastModified, r.Updated.UTC().Format(http.TimeFormat))
+	header.Set("Cache-Control", "no-cache")
+	header.Set(echo.HeaderContentType, contentType)
+	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+	header.Set(echo.HeaderContentSecurityPolicy, "sandbox; default-src 'none'") // it may be a page that somebody sent us
+	header.Add(echo.HeaderVary, echo.HeaderAccept)
+	header.Set(echo.HeaderContentLength, strconv.Itoa(len(data)))
+	q.c.Response().WriteHeader(http.StatusOK)
+	if q.c.Request().Method == http.MethodHead {
+		return nil
+	}
+	_, err = q.c.Response().Write(data)
+	return err
+}
+
+// accepts tells whether an Accept header allows a media type.
+func accepts(lines []string, contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	top, _, _ := strings.Cut(media, "/")
+	for part := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		asked, params, err := mime.ParseMediaType(part)
+		if err != nil || asked != media && asked != top+"/*" && asked != "*/*" {
+			continue
+		}
+		if weight, err := strconv.ParseFloat(params["q"], 64); err != nil || weight > 0 {
+			return true
+		}
+	}
+	return false
+}
