@@ -96,7 +96,7 @@ func (t terms) ask(c store.Change) bool {
 }
 
 func newActive(o Options, e criteria.Env, asked *conditions) *active {
-	o.Policy = nil // what was admitted once stays admitted; the dialer judges each connection
+	o.Policy, o.Check = nil, nil // what was admitted once stays admitted; the dialer judges each connection
 	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, defs: map[string]*criteria.Definitions{}, ends: map[store.Lane]time.Time{}}
 }
 

@@ -32,6 +32,8 @@ type Options struct {
 	Definitions *criteria.Definitions // nil: criteria aren't compiled, for whoever only delivers
 	Dialects    Dialects
 	Policy      Policy // nil: endpoints aren't judged, as for a Subscription that was admitted before
+	// Check tells what criteria need and is not there (a value set), with a *fhir.Error. nil: that isn't judged.
+	Check func(*criteria.Query) error
 }
 
 // Parse compiles a Subscription. Its error is an *fhir.Error that names every problem, in the order in which
@@ -212,6 +214,15 @@ func (r *reading) criteria(root tape.Node) {
 		return
 	}
 	r.s.Query = q
+	if r.o.Check == nil || r.s.Status == Off {
+		return
+	}
+	switch problem, err := evaluation(r.o.Check(q)); {
+	case err != nil:
+		r.problems = append(r.problems, &fhir.Error{Expression: path, Diagnostic: "what the criteria need can't be looked up", Err: err})
+	case problem != nil:
+		r.refuse(fhir.BusinessRule, path, "%s", problem.Diagnostic)
+	}
 }
 
 func (r *reading) channel(root, ch tape.Node, rules Rules) {

@@ -17,6 +17,11 @@ func (e *Engine) Resolver(ctx context.Context, tenant string, at store.Seq, env 
 	return newResolver(ctx, e.o.Index, snapshot{e.db, at}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
 }
 
+// ResolverWithin is Resolver in the newest state that r reads, which may be a transaction's Writer.
+func (e *Engine) ResolverWithin(ctx context.Context, r store.Reader, tenant string, env criteria.Env) criteria.Resolver {
+	return newResolver(ctx, e.o.Index, within{r, r.Last()}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
+}
+
 // resolver is a criteria.Resolver over a state.
 type resolver struct {
 	ctx    context.Context // of the search that it is part of

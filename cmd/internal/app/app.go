@@ -113,7 +113,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env},
-		Gate: gate{admitting, admission, catalogue}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
+		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
 		Log: o.Log, Version: o.Version,

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"time"
 
+	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
@@ -15,6 +17,8 @@ type gate struct {
 	*subscription.Gate
 	admission subscription.Options
 	catalogue *search.Catalogue
+	engine    *search.Engine
+	env       criteria.Env
 }
 
 // Admission implements rest.Gate.
@@ -30,6 +34,11 @@ func (g gate) Admission(tx store.Reader, tenant string) store.Admit {
 			}
 			o := g.admission
 			o.Definitions = defs
+			o.Check = func(q *criteria.Query) error {
+				env := g.env
+				env.Lookup = criteria.NewLookup(g.engine.ResolverWithin(context.Background(), tx, tenant, env), defs)
+				return q.Check(env)
+			}
 			return subscription.NewGate(o).Admit(in, prev, now)
 		default:
 			return in, nil
