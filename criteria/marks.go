@@ -425,3 +425,18 @@ func (p *Param) ReachOfKey(key string) (Reach, bool) {
 		return Reach{}, false
 	}
 }
+
+// Members names the members of a resource of which the parameter needs one to select anything; false if it may
+// select without any.
+func (p *Param) Members() ([]string, bool) {
+	var names []string
+	for i := range p.paths {
+		path := &p.paths[i]
+		if path.computed != nil || len(path.steps) == 0 || path.steps[0].name == "" {
+			return nil, false
+		}
+		names = append(names, path.steps[0].name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), true
+}

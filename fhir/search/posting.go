@@ -61,8 +61,11 @@ type scope struct {
 
 // fields are what is marked of the resources of a scope.
 type fields struct {
-	all    uint64
-	params []markedParam
+	all      uint64
+	params   []markedParam
+	byMember map[string][]int // those that select nothing without the member
+	always   []int            // the others
+	stamp    []uint64         // of each parameter: the row that it was last looked at for
 }
 
 type markedParam struct {
@@ -77,7 +80,7 @@ func indexed(p *criteria.Param) bool {
 }
 
 func newFields(s scope, defs *criteria.Definitions) *fields {
-	f := &fields{all: fieldOf(s.tenant, s.typ, "", 0)}
+	f := &fields{all: fieldOf(s.tenant, s.typ, "", 0), byMember: map[string][]int{}}
 	for p := range defs.Params(s.typ) {
 		if !indexed(p) {
 			continue
@@ -86,8 +89,16 @@ func newFields(s scope, defs *criteria.Definitions) *fields {
 		for c := criteria.MarkText; c <= criteria.MarkHigh; c++ {
 			m.classes[c] = fieldOf(s.tenant, s.typ, p.Code, c)
 		}
+		members, ok := p.Members()
+		if !ok {
+			f.always = append(f.always, len(f.params))
+		}
+		for _, name := range members {
+			f.byMember[name] = append(f.byMember[name], len(f.params))
+		}
 		f.params = append(f.params, m)
 	}
+	f.stamp = make([]uint64, len(f.params))
 	return f
 }
 
@@ -97,6 +108,7 @@ type marker struct {
 	scopes map[scope]*fields
 	marker criteria.Marker
 	marks  []criteria.Mark
+	turn   uint64 // rises with each row
 }
 
 func newMarker(defs *criteria.Definitions) *marker {
@@ -122,16 +134,29 @@ func (m *marker) append(out []posting, seq store.Seq, r *fhir.Resource) []postin
 	}
 	out = append(out, posting{field: f.all, seq: seq})
 	subject := criteria.NewSubject(r, criteria.Env{})
-	for i := range f.params {
-		p := &f.params[i]
-		m.marks = m.marker.AppendMarks(m.marks[:0], subject, p.param)
-		for _, mark := range m.marks {
-			value := mark.Order
-			if mark.Class == criteria.MarkText {
-				value = number(mark.Text)
+	m.turn++
+	for _, i := range f.always {
+		out = m.appendParam(out, seq, subject, &f.params[i])
+	}
+	for name := range r.Doc().Root().Members() { // most parameters select by members that are not there
+		for _, i := range f.byMember[name] {
+			if f.stamp[i] != m.turn {
+				f.stamp[i] = m.turn
+				out = m.appendParam(out, seq, subject, &f.params[i])
 			}
-			out = append(out, posting{p.classes[mark.Class], value, seq})
 		}
+	}
+	return out
+}
+
+func (m *marker) appendParam(out []posting, seq store.Seq, subject *criteria.Subject, p *markedParam) []posting {
+	m.marks = m.marker.AppendMarks(m.marks[:0], subject, p.param)
+	for _, mark := range m.marks {
+		value := mark.Order
+		if mark.Class == criteria.MarkText {
+			value = number(mark.Text)
+		}
+		out = append(out, posting{p.classes[mark.Class], value, seq})
 	}
 	return out
 }
