@@ -322,6 +322,49 @@ var rules = []rule{
 			}
 		}
 	}},
+	{"http.html#patch", "JSON Patch, merge patch and FHIRPath Patch make the next version; If-Match holds", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","x":1.50}`)
+		h.equal("1.50", h.must(200, "PATCH", "/Patient/1", `[{"op":"add","path":"/active","value":true}]`, asJSONPatch, `If-Match: W/"1"`).at("x"))
+		h.equal("male", h.must(200, "PATCH", "/Patient/1", `{"gender":"male"}`, asMergePatch).at("gender"))
+		h.equal("", h.must(200, "PATCH", "/Patient/1", operation("delete", "Patient.gender")).at("gender"))
+		h.equal(`W/"4"`, h.must(200, "GET", "/Patient/1", "").header.Get("ETag"))
+		h.must(412, "PATCH", "/Patient/1", `{"gender":"male"}`, asMergePatch, `If-Match: W/"1"`)
+		h.must(200, "PATCH", "/Patient?active=true", `{"gender":"female"}`, asMergePatch)
+		h.must(404, "PATCH", "/Patient?active=false", `{"gender":"female"}`, asMergePatch)
+	}},
+	{"http.html#transaction", "all or nothing, in R4's order, with references between entries resolved", func(h *harness) {
+		h.must(201, "PUT", "/Patient/old", `{"resourceType":"Patient","id":"old"}`)
+		r := h.must(200, "POST", "", bundleOf("transaction", ask("GET", "Patient?gender=other"),
+			post("urn:uuid:o", `{"resourceType":"Observation","subject":{"reference":"urn:uuid:p"}}`),
+			post("urn:uuid:p", `{"resourceType":"Patient","gender":"other"}`), ask("DELETE", "Patient/old")))
+		h.equal("1", r.at("entry", 0, "resource", "total"))
+		h.equal("Patient/"+r.at("entry", 2, "resource", "id"), r.at("entry", 1, "resource", "subject", "reference"))
+		before := h.rows()
+		h.equal("OperationOutcome", h.must(404, "POST", "", bundleOf("transaction", post("urn:uuid:p", `{"resourceType":"Patient"}`), ask("GET", "Patient/none"))).at("resourceType"))
+		h.equal(before, h.rows())
+	}},
+	{"http.html#transaction", "the entries of a batch stand alone", func(h *harness) {
+		r := h.must(200, "POST", "", bundleOf("batch", post("urn:uuid:p", `{"resourceType":"Patient"}`), ask("GET", "Patient/none")))
+		h.equal("batch-response", r.at("type"))
+		h.equal("201 Created", r.at("entry", 0, "response", "status"))
+		h.equal("404 Not Found", r.at("entry", 1, "response", "status"))
+		h.equal("OperationOutcome", r.at("entry", 1, "response", "outcome", "resourceType"))
+	}},
+	{"binary.html#rest", "a Binary is taken and given as its content, and as FHIR to whoever asks for that", func(h *harness) {
+		h.must(201, "PUT", "/Binary/1", "content", "Content-Type: text/plain")
+		h.equal("content", string(h.must(200, "GET", "/Binary/1", "", "Accept: text/plain").body))
+		h.equal("Y29udGVudA==", h.must(200, "GET", "/Binary/1", "", "Accept: application/fhir+json").at("data"))
+	}},
+	{"http.html#compression", "bodies in gzip and zstd, both ways", func(h *harness) {
+		body := `{"resourceType":"Patient","id":"1","text":{"status":"empty","div":"` + strings.Repeat("x", 2000) + `"}}`
+		h.must(201, "PUT", "/Patient/1", squeezed(h.t, "gzip", body), "Content-Encoding: gzip")
+		h.must(200, "PUT", "/Patient/1", squeezed(h.t, "zstd", strings.Replace(body, ":\"xx", ":\"yx", 1)), "Content-Encoding: zstd")
+		for _, coding := range []string{"gzip", "zstd"} {
+			r := h.must(200, "GET", "/Patient/1", "", "Accept-Encoding: "+coding)
+			h.equal(coding, r.header.Get("Content-Encoding"))
+			h.contains(unsqueezed(h.t, coding, r.body), "yxxx")
+		}
+	}},
 	{"http.html#vsearch", "a search around one resource, of one type and of all", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
 		for _, id := range []string{"a", "b", "c"} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
 )
 
@@ -16,11 +17,12 @@ import (
 const slowMatcher = 100_000
 
 // routes puts the operator's endpoints beside the FHIR endpoint.
-func (s *Server) routes(fhirEndpoint http.Handler, m *metrics) http.Handler {
+func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", fhirEndpoint)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /openapi.json", fhirEndpoint.OpenAPI)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
 }

@@ -1,0 +1,62 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestOpenAPI_listsWhatIsRouted: each route and operation is in the document, every $ref leads somewhere, and
+// every name in a path is declared.
+func TestOpenAPI_listsWhatIsRouted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	w := httptest.NewRecorder()
+	h.server.OpenAPI(w, httptest.NewRequest("GET", "/openapi.json", nil))
+	var doc struct {
+		OpenAPI    string
+		Paths      map[string]map[string]struct{ OperationID, Summary string }
+		Components map[string]map[string]any
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	h.equal("3.1.0", doc.OpenAPI)
+	h.equal("application/json", w.Header().Get("Content-Type"))
+	ids := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, o := range methods {
+			if ids[o.OperationID] || o.Summary == "" {
+				t.Errorf("%s %s: operationId %q, summary %q", method, path, o.OperationID, o.Summary)
+			}
+			ids[o.OperationID] = true
+		}
+		for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
+			if doc.Components["parameters"][m[1]] == nil {
+				t.Errorf("%s: %s is not declared", path, m[1])
+			}
+		}
+	}
+	for _, r := range h.server.routes {
+		path := braced(r.path)
+		if path == "" {
+			path = "/"
+		}
+		if _, ok := doc.Paths[path][strings.ToLower(r.method)]; !ok {
+			t.Errorf("%s %s is missing", r.method, path)
+		}
+	}
+	if _, ok := doc.Paths["/{type}/{id}/$everything"]["get"]; !ok {
+		t.Error("$everything is missing")
+	}
+	for _, ref := range regexp.MustCompile(`"#/components/(\w+)/(\w+)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+		if doc.Components[ref[1]][ref[2]] == nil {
+			t.Errorf("%s leads nowhere", ref[0])
+		}
+	}
+	again := httptest.NewRecorder()
+	h.server.OpenAPI(again, httptest.NewRequest("GET", "/openapi.json", nil))
+	h.equal(w.Body.String(), again.Body.String())
+}
