@@ -32,8 +32,8 @@ func (q *Query) Match(r *fhir.Resource, env Env) bool { return q.Matches(NewSubj
 func (q *Query) Far() bool { return q.far }
 
 // Matches is Match for a subject that several queries share, and for queries that look further. The answer
-// counts only if the subject's Err is nil. What the subject itself decides is never left open by what can't be
-// looked up: those terms come first.
+// counts only if the subject's Err is nil. A term that does not hold decides, whatever can't be said of others;
+// what the subject itself decides comes first.
 func (q *Query) Matches(s *Subject) bool {
 	s.begin()
 	if s.resource.Deleted || !q.About(s.resource.Key.Type) {
@@ -47,21 +47,24 @@ func (q *Query) Matches(s *Subject) bool {
 	if !q.far {
 		return true
 	}
+	var open error
 	for i := range q.terms {
 		t := &q.terms[i]
 		if !t.far() {
 			continue
 		}
-		holds := t.Holds(s)
-		if err := s.Err(); err != nil {
-			s.env.Lookup.err = about(t, err)
+		s.begin()
+		switch holds := t.Holds(s); {
+		case s.Err() == nil && !holds:
 			return false
-		}
-		if !holds {
-			return false
+		case s.Err() != nil && open == nil:
+			open = about(t, s.Err())
 		}
 	}
-	return true
+	if open != nil {
+		s.look().err = open
+	}
+	return open == nil
 }
 
 // Check tells whether what the query names besides its subject (a ValueSet, a CodeSystem) is there and can be

@@ -32,7 +32,7 @@ type entry struct {
 }
 
 type bucket struct {
-	filed   map[fileKey]map[string][]*entry
+	filed   map[fileKey]*drawer
 	unfiled map[*entry]struct{}
 }
 
@@ -42,6 +42,14 @@ type fileKey struct {
 	param *Param
 	table *Definitions
 	code  string
+	part  int    // of a composite: the component that has the keys, from 1
+	via   string // of a chain: the references that lead to the parameter, which table has
+}
+
+// drawer holds the entries filed under one parameter, by key.
+type drawer struct {
+	hops  []*Linked // of a chain
+	byKey map[string][]*entry
 }
 
 func (k fileKey) paramOf(t fhir.Type) (*Param, bool) {
@@ -49,6 +57,29 @@ func (k fileKey) paramOf(t fhir.Type) (*Param, bool) {
 		return k.param, true
 	}
 	return k.table.Param(t, k.code)
+}
+
+// appendKeys adds the keys that a subject has in the drawer of k; false if that can't be told.
+func (d *drawer) appendKeys(out []string, k fileKey, s *Subject) ([]string, bool) {
+	if d.hops == nil {
+		if p, ok := k.paramOf(s.resource.Key.Type); ok {
+			out = s.appendPartKeys(out, p, k.part)
+		}
+		return out, true
+	}
+	s.begin()
+	ends := []*Subject{s}
+	for _, hop := range d.hops {
+		var next []*Subject
+		for _, at := range ends {
+			next = slices.AppendSeq(next, hop.others(at))
+		}
+		ends = next
+	}
+	for _, end := range ends {
+		out = end.appendPartKeys(out, k.param, k.part)
+	}
+	return out, s.Err() == nil
 }
 
 // Add puts a query into the set under an id; one that is there under that id already is replaced.
@@ -62,15 +93,17 @@ func (s *Set) Add(id string, q *Query) {
 	if e == nil {
 		e = &entry{query: q, term: s.rarest(q)}
 		s.byText[k] = e
-		s.eachPlace(e, func(b *bucket, f fileKey, key string) {
+		s.eachPlace(e, func(b *bucket, f filed, key string) {
 			if e.term < 0 {
 				b.unfiled[e] = struct{}{}
 				return
 			}
-			if b.filed[f] == nil {
-				b.filed[f] = map[string][]*entry{}
+			d := b.filed[f.fileKey]
+			if d == nil {
+				d = &drawer{f.hops, map[string][]*entry{}}
+				b.filed[f.fileKey] = d
 			}
-			b.filed[f][key] = append(b.filed[f][key], e)
+			d.byKey[key] = append(d.byKey[key], e)
 		})
 	}
 	e.ids = append(e.ids, id)
@@ -89,16 +122,17 @@ func (s *Set) Remove(id string) {
 		return
 	}
 	delete(s.byText, entryKey{e.query.text, e.query.table})
-	s.eachPlace(e, func(b *bucket, f fileKey, key string) {
+	s.eachPlace(e, func(b *bucket, f filed, key string) {
 		if e.term < 0 {
 			delete(b.unfiled, e)
 			return
 		}
-		if b.filed[f][key] = swapOut(b.filed[f][key], e); len(b.filed[f][key]) == 0 {
-			delete(b.filed[f], key)
+		d := b.filed[f.fileKey]
+		if d.byKey[key] = swapOut(d.byKey[key], e); len(d.byKey[key]) == 0 {
+			delete(d.byKey, key)
 		}
-		if len(b.filed[f]) == 0 {
-			delete(b.filed, f)
+		if len(d.byKey) == 0 {
+			delete(b.filed, f.fileKey)
 		}
 	})
 }
@@ -153,14 +187,16 @@ func (s *Set) Decide(subject *Subject) (ids []string, undecided []Undecided) {
 		for e := range b.unfiled {
 			candidates = append(candidates, e)
 		}
-		for f, filed := range b.filed {
-			p, ok := f.paramOf(of)
-			if !ok {
+		for f, d := range b.filed {
+			var told bool
+			if keys, told = d.appendKeys(keys[:0], f, subject); !told {
+				for _, some := range d.byKey { // each is to be undecided for itself
+					candidates = append(candidates, some...)
+				}
 				continue
 			}
-			keys = subject.AppendKeys(keys[:0], p)
 			for _, key := range keys {
-				candidates = append(candidates, filed[key]...)
+				candidates = append(candidates, d.byKey[key]...)
 			}
 		}
 	}
@@ -197,7 +233,7 @@ func distinct(list []*entry) []*entry {
 }
 
 // eachPlace calls f with each place of an entry: one for each type, key and alternative.
-func (s *Set) eachPlace(e *entry, f func(b *bucket, k fileKey, key string)) {
+func (s *Set) eachPlace(e *entry, f func(b *bucket, in filed, key string)) {
 	types := e.query.types
 	if len(types) == 0 {
 		types = []fhir.Type{""}
@@ -205,56 +241,71 @@ func (s *Set) eachPlace(e *entry, f func(b *bucket, k fileKey, key string)) {
 	for _, t := range types {
 		b := s.buckets[t]
 		if b == nil {
-			b = &bucket{map[fileKey]map[string][]*entry{}, map[*entry]struct{}{}}
+			b = &bucket{map[fileKey]*drawer{}, map[*entry]struct{}{}}
 			s.buckets[t] = b
 		}
 		if e.term < 0 {
-			f(b, fileKey{}, "")
+			f(b, filed{}, "")
 			continue
 		}
-		k, keys := filing(&e.query.terms[e.term], t, e.query.table)
-		for _, key := range keys {
-			f(b, k, key)
+		in := filing(&e.query.terms[e.term], t, e.query.table)
+		for _, key := range in.keys {
+			f(b, in, key)
 		}
 	}
 }
 
-// filing is where a term is filed in the bucket of a type.
-func filing(t *Term, of fhir.Type, table *Definitions) (fileKey, []string) {
-	k := fileKey{table: table, code: t.Name}
-	if of != "" {
-		if p, ok := t.Param(of); ok {
-			k = fileKey{param: p}
-		}
+// filed is where a term is filed.
+type filed struct {
+	fileKey
+	hops []*Linked
+	keys []string
+}
+
+// filing finds the place of a term in the bucket of a type.
+func filing(t *Term, of fhir.Type, table *Definitions) filed {
+	var f filed
+	for ; t.linked != nil; t = t.linked.Inner {
+		f.hops = append(f.hops, t.linked)
+		f.via += t.linked.Code + ":" + string(t.linked.Types[0]) + "."
+		of = t.linked.Types[0]
 	}
-	p := k.param
-	if p == nil {
+	p, ok := t.Param(of)
+	if ok {
+		f.param = p
+	} else {
+		f.code = t.Name
 		p, _ = table.Param(fhir.Types()[0], t.Name) // of all types: common to them, so any serves for keys
 	}
-	return k, t.keys(p)
+	if !ok || f.hops != nil {
+		f.table = table
+	}
+	f.part = t.keyPart()
+	f.keys = t.partKeys(p, f.part)
+	return f
 }
 
-// rarest picks the equality term that shares its keys with the fewest entries so far; between equals the
-// kind that tells resources apart best; -1 if there is none.
+// rarest picks the term with keys that shares them with the fewest entries so far; between equals the kind that
+// tells resources apart best; -1 if there is none.
 func (s *Set) rarest(q *Query) int {
 	best, bestCost := -1, 0
 	for i := range q.terms {
 		t := &q.terms[i]
-		if !t.equality() {
+		if !t.fileable() {
 			continue
 		}
 		of := fhir.Type("")
 		if len(q.types) > 0 {
 			of = q.types[0]
 		}
-		f, keys := filing(t, of, q.table)
+		f := filing(t, of, q.table)
 		cost := 0
-		if b := s.buckets[of]; b != nil {
-			for _, key := range keys {
-				cost += len(b.filed[f][key])
+		if b := s.buckets[of]; b != nil && b.filed[f.fileKey] != nil {
+			for _, key := range f.keys {
+				cost += len(b.filed[f.fileKey].byKey[key])
 			}
 		}
-		cost = cost<<8 | min(len(keys), 31)<<3 | commonness(t)
+		cost = cost<<8 | min(len(f.keys), 31)<<3 | commonness(t)
 		if best < 0 || cost < bestCost {
 			best, bestCost = i, cost
 		}
@@ -262,11 +313,26 @@ func (s *Set) rarest(q *Query) int {
 	return best
 }
 
+// fileable tells whether a resource's keys lead to the term: it is an equality, a composite with one in it, or a
+// chain to one through references that lead to one type each.
+func (t *Term) fileable() bool {
+	for ; t.linked != nil; t = t.linked.Inner {
+		if t.linked.Reverse || len(t.linked.Types) != 1 {
+			return false
+		}
+	}
+	return t.equality() || t.keyPart() > 0
+}
+
 // commonness guesses, from 0, how many resources share a value of the term.
 func commonness(t *Term) int {
 	switch {
+	case t.linked != nil: // costs a look at another resource
+		return 6
 	case t.Name == "_id":
 		return 0
+	case t.Kind == Composite:
+		return 3
 	case t.Kind == Reference:
 		return 1
 	case t.Kind == URI || t.Kind == String:

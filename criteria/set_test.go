@@ -99,6 +99,62 @@ func TestSet_filesUnderTheRarestTerm(t *testing.T) {
 	}
 }
 
+// Chains and composites are filed by what is an equality in them, so that their cost does not follow their number.
+func TestSet_filesChainsAndComposites(t *testing.T) {
+	w := readWorld(t)
+	var set Set
+	const n = 2000
+	for i := range n {
+		set.Add(fmt.Sprint("chain", i), query(t, fmt.Sprintf("Observation?status=final&patient:Patient.organization.identifier=http://org.example|N%d", i)))
+		set.Add(fmt.Sprint("composite", i), query(t, fmt.Sprintf("Observation?code-value-quantity=http://c.example|sodium%d$gt5", i)))
+	}
+	set.Add("chain", query(t, "Observation?status=final&patient:Patient.organization.identifier=http://org.example|N"))
+	set.Add("composite", query(t, "Observation?code-value-quantity=http://c.example|sodium$gt5"))
+	for _, id := range []string{"chain7", "composite7"} {
+		term, ok := set.FiledUnder(id)
+		if !ok || term.Name != map[string]string{"chain7": "patient:Patient.organization.identifier", "composite7": "code-value-quantity"}[id] {
+			t.Errorf("%s is filed under %v", id, term)
+		}
+	}
+	if unfiled := len(set.buckets["Observation"].unfiled); unfiled > 0 {
+		t.Errorf("%d are tried for each resource", unfiled)
+	}
+	env := w.env()
+	for _, r := range w.all {
+		if r.Key.String() != "Observation/o2" {
+			continue
+		}
+		ids, undecided := set.Decide(NewSubject(r, env))
+		if diff := cmp.Diff([]string{"chain", "composite"}, ids); diff != "" || undecided != nil {
+			t.Error(diff, undecided)
+		}
+	}
+}
+
+// A term that does not hold decides, in whatever order and however filed; else what can't be told stays open.
+func TestSet_leavesOpenOnlyWhatNoTermDecides(t *testing.T) {
+	w := readWorld(t)
+	var set Set
+	set.Add("no", query(t, "Observation?code:in=http://v.example/none&patient:Patient.gender=male"))
+	set.Add("no too", query(t, "Observation?patient:Patient.gender=male&code:in=http://v.example/none&status=final"))
+	set.Add("open", query(t, "Observation?code:in=http://v.example/none&patient:Patient.gender=female"))
+	env := w.env()
+	for _, r := range w.all {
+		if r.Key.String() != "Observation/o1" {
+			continue
+		}
+		ids, undecided := set.Decide(NewSubject(r, env))
+		if len(ids) > 0 || len(undecided) != 1 || !slices.Equal(undecided[0].IDs, []string{"open"}) {
+			t.Errorf("%v, %v", ids, undecided)
+		}
+		w.fails = fmt.Errorf("the disk is gone")
+		_, undecided = set.Decide(NewSubject(r, w.env()))
+		if len(undecided) != 3 {
+			t.Errorf("%v", undecided)
+		}
+	}
+}
+
 func TestSet_identicalCriteriaAreOneEntry(t *testing.T) {
 	var set Set
 	set.Add("b", query(t, "Patient?name=eve&gender=male,female"))
