@@ -20,6 +20,7 @@ import (
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/store/bolt"
 	"fhirhook/subscription"
+	"fhirhook/subscription/operate"
 )
 
 // cachedSubscriptions is how many compiled Subscriptions the deliverer keeps at most.
@@ -36,6 +37,7 @@ type Server struct {
 	index     *search.Index
 	matcher   *subscription.Matcher
 	deliverer *subscription.Deliverer
+	desk      *operate.Desk
 	closed    sync.Once
 }
 
@@ -91,9 +93,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
 		return subscription.Parse(r.Key, r.Version, r.Doc(), delivering)
 	}, cachedSubscriptions)
+	hook := resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect})
 	s.deliverer = subscription.NewDeliverer(subscription.DelivererOptions{
 		DB:           s.db,
-		Channel:      resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect}),
+		Channel:      hook,
 		Subscription: currents.Current,
 		ID:           subscription.ID,
 		WithStatus:   subscription.WithStatus,
@@ -111,10 +114,15 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
 		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
 	})
+	s.desk = operate.New(operate.Options{
+		DB: s.db, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
+		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Log: o.Log,
+	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env},
 		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
-		BaseURL: set.baseURL, TrustedProxies: set.proxies,
+		Operations: s.desk.Operations(),
+		BaseURL:    set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
 		Log: o.Log, Version: o.Version,
 	})
@@ -174,6 +182,12 @@ func (s *Server) Run(ctx context.Context) error {
 	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher
 		if err := s.deliverer.Run(delivering); err != nil {
 			errs.add("deliverer", err)
+			fail(err)
+		}
+	})
+	deliverers.Go(func() { // the same; a job goes on where it was with the next start
+		if err := s.desk.Run(delivering); err != nil {
+			errs.add("jobs", err)
 			fail(err)
 		}
 	})

@@ -41,6 +41,7 @@ var layers = map[string]rule{
 	"fhir/patch":            {level: 3},
 	"fhir/search":           {level: 4},
 	"subscription":          {level: 4},
+	"subscription/operate":  {level: 6},
 	"fhir/rest":             {level: 5, foreign: []string{"github.com/labstack/echo/", "github.com/samply/golang-fhir-models/", "github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/arch":     {level: 6},
 	"cmd/internal/client":   {level: 6},

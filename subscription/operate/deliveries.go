@@ -1,0 +1,403 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/rest"
+	"fhirhook/fhir/store"
+)
+
+// Bounds of one page of $deliveries.
+const (
+	usualCount  = 50
+	mostCount   = 500
+	mostScanned = 20_000 // rows that one request looks at; the next link goes on behind them
+	mostLanes   = 500    // lanes that one request looks at, when it is about all of them
+)
+
+// deliveries lists what became of notifications, of a Subscription, of all, or of a resource: the newest first.
+func (d *Desk) deliveries(ctx context.Context, r rest.OperationRequest) (rest.OperationAnswer, error) {
+	in, err := read(r, "delivery", "resource", "sequence", "status", "since", "until", "_count", "_cursor")
+	if err != nil {
+		return rest.OperationAnswer{}, err
+	}
+	want, err := in.filter(r)
+	if err != nil {
+		return rest.OperationAnswer{}, err
+	}
+	page := &page{count: usualCount, want: want}
+	if err := in.paging(page); err != nil {
+		return rest.OperationAnswer{}, err
+	}
+	lane := store.Lane{Tenant: r.Tenant, Subscription: r.ID} // of all Subscriptions if there is no id
+	if r.ID != "" {
+		if _, _, err := d.read(ctx, r.Key()); err != nil {
+			return rest.OperationAnswer{}, err
+		}
+	}
+	switch {
+	case r.ID != "" && r.Type != fhir.Subscription:
+		want.focus = r.Key()
+		lane.Subscription = ""
+		err = d.ofFocus(ctx, lane, page)
+	case want.focus.ID != "":
+		err = d.ofFocus(ctx, lane, page)
+	case r.ID != "":
+		err = d.ofLane(ctx, lane, page)
+	default:
+		err = d.ofLanes(ctx, r.Tenant, page)
+	}
+	if err != nil {
+		return rest.OperationAnswer{}, err
+	}
+	return rest.OperationAnswer{Status: http.StatusOK, Body: page.bundle(r)}, nil
+}
+
+// filter is what a delivery must be to be listed.
+type filter struct {
+	ids          []string
+	focus        fhir.Key // ID "": any
+	version      uint64   // 0: any
+	numbers      span     // To 0: any
+	states       []store.State
+	since, until bound
+}
+
+var states = []store.State{store.Owed, store.Delivered, store.Failed, store.Withheld, store.Cancelled, store.Skipped}
+
+// filter reads a filter.
+func (in inputs) filter(r rest.OperationRequest) (*filter, error) {
+	f := &filter{}
+	for _, v := range in.all("delivery") {
+		f.ids = append(f.ids, v.text)
+	}
+	if v, ok, err := in.one("resource"); err != nil {
+		return nil, err
+	} else if ok {
+		if r.ID != "" && r.Type != fhir.Subscription {
+			return nil, v.refuse(fhir.Invalid, "the URL names the resource already")
+		}
+		if f.focus, f.version, err = v.resource(r.Tenant, r.Base); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if f.numbers, _, err = in.sequence(); err != nil {
+		return nil, err
+	}
+	for _, v := range in.all("status") {
+		at := slices.IndexFunc(states, func(s store.State) bool { return s.String() == v.text })
+		if at < 0 {
+			return nil, v.refuse(fhir.Value, "%.60q is not a state: owed, delivered, failed, withheld, cancelled or skipped", v.text)
+		}
+		f.states = append(f.states, states[at])
+	}
+	since, until, err := in.bounds()
+	f.since, f.until = bound{since}, bound{until}
+	return f, err
+}
+
+func (f *filter) has(d delivery) bool {
+	switch {
+	case d.number == 0 && !slices.Contains(f.ids, d.id): // a test is found by its id alone
+	case len(f.ids) > 0 && !slices.Contains(f.ids, d.id):
+	case f.focus.ID != "" && f.focus != d.focus:
+	case f.version > 0 && f.version != d.version:
+	case f.numbers.To > 0 && !f.numbers.has(d.number):
+	case len(f.states) > 0 && !slices.Contains(f.states, d.state):
+	case f.since.set() && d.changed.Before(f.since.Time), f.until.set() && !d.changed.Before(f.until.Time):
+	default:
+		return true
+	}
+	return false
+}
+
+// place is where the next page goes on.
+type place struct {
+	Lane    string `json:"l,omitempty"` // this one first, below the number Below
+	Below   uint64 `json:"n,omitempty"`
+	Version uint64 `json:"v,omitempty"` // of a focus: below it; Below so many of the first are done
+	Total   *int   `json:"t,omitempty"` // if it is known
+}
+
+// page is a page being filled.
+type page struct {
+	count   int
+	want    *filter
+	from    place // zero: the first page
+	found   []delivery
+	total   int // found, and behind them
+	scanned int
+	next    *place // set once the page is full or enough was looked at
+}
+
+// take takes a delivery in. at is where to go on behind it. It returns false once there is no sense in more.
+func (p *page) take(d delivery, at place) bool {
+	if p.want.has(d) {
+		p.total++
+		if len(p.found) < p.count {
+			p.found = append(p.found, d)
+			if len(p.found) == p.count {
+				p.next = &at
+			}
+		}
+	}
+	return p.more(at)
+}
+
+// more tells whether to look further: to fill the page, and behind it to count, on the first.
+func (p *page) more(at place) bool {
+	if p.total > p.count && p.from != (place{}) {
+		return false
+	}
+	if p.scanned < mostScanned {
+		return true
+	}
+	if p.next == nil {
+		p.next = &at
+	}
+	p.total = -1
+	return false
+}
+
+// done says that all was looked at. A full page with nothing behind it is the last.
+func (p *page) done() {
+	if p.total == len(p.found) {
+		p.next = nil
+	}
+}
+
+// ofLane fills a page from one lane.
+func (d *Desk) ofLane(ctx context.Context, lane store.Lane, p *page) error {
+	more, err := d.scan(ctx, lane, p, p.from.Below)
+	if err == nil && more {
+		p.done()
+	}
+	return err
+}
+
+// scan goes down a lane, below a number (0: from the newest). It returns false if the page needs no more.
+func (d *Desk) scan(ctx context.Context, lane store.Lane, p *page, below uint64) (more bool, err error) {
+	w := walk{lane: lane, below: below, down: true, size: firstSize}
+	if len(p.want.ids) == 0 {
+		w.from = 1
+	}
+	first := true
+	for first || !w.over() {
+		var some []delivery
+		err := d.o.DB.Queue().View(ctx, func(q store.QueueReader) error {
+			if first && below == 0 {
+				record, err := q.Lane(lane)
+				if err != nil {
+					return err
+				}
+				w.below = record.Next
+			}
+			if p.want.numbers.To > 0 {
+				w.from, w.below = max(w.from, p.want.numbers.From), min(w.below, p.want.numbers.To+1)
+			}
+			first = false
+			var err error
+			var rows int
+			some, rows, err = w.next(q, d.o.DB.Epoch())
+			p.scanned += rows
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		for _, one := range tests(some) {
+			if one.number == 0 { // tests that were asked for by their ids are few, and all on one page
+				if p.want.has(one) {
+					p.found, p.total = append(p.found, one), p.total+1
+				}
+				continue
+			}
+			if !p.take(one, place{Lane: lane.Subscription, Below: one.number}) {
+				return false, nil
+			}
+		}
+		if !w.over() && !p.more(place{Lane: lane.Subscription, Below: w.below}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// tests takes the tests of a lane apart: they share the number 0.
+func tests(some []delivery) []delivery {
+	if len(some) == 0 || some[len(some)-1].number > 0 {
+		return some
+	}
+	all := some[len(some)-1]
+	some = some[:len(some)-1]
+	for _, a := range slices.Backward(all.attempts) {
+		one := all
+		one.id, one.state, one.changed, one.attempts = a.ID, a.State, a.Time, []store.Attempt{a}
+		some = append(some, one)
+	}
+	return some
+}
+
+// ofLanes fills a page from all lanes of a tenant, in order of Subscriptions.
+func (d *Desk) ofLanes(ctx context.Context, tenant string, p *page) error {
+	at := p.from.Lane
+	if at != "" {
+		more, err := d.scan(ctx, store.Lane{Tenant: tenant, Subscription: at}, p, p.from.Below)
+		if err != nil || !more {
+			return err
+		}
+	}
+	for {
+		var lanes []store.Lane
+		err := d.o.DB.Queue().View(ctx, func(q store.QueueReader) error {
+			lanes = lanes[:0]
+			for r, err := range q.Lanes(store.Lane{Tenant: tenant, Subscription: at}) {
+				switch {
+				case err != nil:
+					return err
+				case r.Lane.Tenant != tenant || len(lanes) == mostLanes:
+					return nil
+				}
+				lanes = append(lanes, r.Lane)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, lane := range lanes {
+			at = lane.Subscription
+			p.scanned++
+			more, err := d.scan(ctx, lane, p, 0)
+			if err != nil || !more {
+				return err
+			}
+		}
+		if len(lanes) < mostLanes {
+			p.done()
+			return nil
+		}
+	}
+}
+
+// ofFocus fills a page with what a resource's versions notified of, by the numbers that they got. lane is the
+// only one that counts, or one without a Subscription.
+func (d *Desk) ofFocus(ctx context.Context, lane store.Lane, p *page) error {
+	below := p.from.Version
+	for {
+		rows, err := d.versions(ctx, p.want.focus, p.want.version, below)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			p.scanned++
+			more, err := d.ofVersion(ctx, lane, r, p)
+			if err != nil || !more {
+				return err
+			}
+			if below = r.Version; !p.more(place{Version: below}) {
+				return nil
+			}
+		}
+		if len(rows) < mostVersions {
+			p.done()
+			return nil
+		}
+	}
+}
+
+const mostVersions = 200
+
+// versions reads versions of a resource downwards, from the one below a number (0: from the newest).
+func (d *Desk) versions(ctx context.Context, key fhir.Key, only, below uint64) (rows []*fhir.Resource, err error) {
+	err = d.o.DB.View(ctx, func(r store.Reader) error {
+		rows = rows[:0]
+		if only > 0 {
+			v, err := r.Version(key, only)
+			if errors.Is(err, store.ErrNotFound) || below > 0 && below <= only {
+				return nil
+			}
+			rows = append(rows, v)
+			return err
+		}
+		for c, err := range r.History(store.Scope{Tenant: key.Tenant, Type: key.Type, ID: key.ID}, 0) {
+			switch {
+			case err != nil:
+				return err
+			case below > 0 && c.Resource.Version >= below:
+			case len(rows) == mostVersions:
+				return nil
+			default:
+				rows = append(rows, c.Resource)
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// ofVersion takes in what one version notified of.
+func (d *Desk) ofVersion(ctx context.Context, lane store.Lane, v *fhir.Resource, p *page) (more bool, err error) {
+	var all []delivery
+	err = d.o.DB.Queue().View(ctx, func(q store.QueueReader) error {
+		all = all[:0]
+		for n, err := range q.Numbers(v.Key, v.Version, v.Updated) {
+			if err != nil {
+				return err
+			}
+			if lane.Subscription != "" && n.Lane != lane {
+				continue
+			}
+			one, known, err := single(q, d.o.DB.Epoch(), n.Lane, n.Number)
+			if err != nil {
+				return err
+			}
+			p.scanned += 1 + len(one.attempts)
+			if known {
+				all = append(all, one)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	skip := 0
+	if p.from.Version == v.Version+1 && p.from.Below > 0 {
+		skip = int(min(p.from.Below, uint64(len(all)))) // so many of this version were on the page before
+	}
+	for i, one := range all[skip:] {
+		at := place{Version: v.Version + 1, Below: uint64(skip + i + 1)}
+		if !p.take(one, at) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// paging reads _count and _cursor.
+func (in inputs) paging(p *page) error {
+	if v, ok, err := in.one("_count"); err != nil {
+		return err
+	} else if ok {
+		n, err := strconv.Atoi(v.text)
+		if err != nil || n < 1 {
+			return v.refuse(fhir.Value, "%.60q is not a number above 0", v.text)
+		}
+		p.count = min(n, mostCount)
+	}
+	v, ok, err := in.one("_cursor")
+	if err != nil || !ok {
+		return err
+	}
+	if p.from, ok = parsePlace(v.text); !ok {
+		return v.refuse(fhir.Value, "take it from a next link as it is")
+	}
+	return nil
+}
