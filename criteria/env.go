@@ -36,6 +36,19 @@ func place(base string) string {
 		return strings.TrimSuffix(base, "/")
 	}
 	host, path, _ := strings.Cut(rest, "/")
+	if path != "" && plainHost(host) && !strings.HasSuffix(host, port) { // as most are: no copy is needed
+		return strings.TrimSuffix(base[strings.Index(base, "//"):], "/")
+	}
 	host = strings.TrimSuffix(strings.ToLower(host), port)
 	return strings.TrimSuffix("//"+host+"/"+path, "/")
+}
+
+// plainHost tells whether a host has no letters that place would change.
+func plainHost(host string) bool {
+	for i := range len(host) {
+		if c := host[i]; c >= 'A' && c <= 'Z' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }

@@ -165,10 +165,20 @@ func (t *target) appendKeys(out []string, s *Subject) []string {
 	if !t.rest {
 		return out
 	}
-	out = append(out, t.place())
+	place := t.url // as most references are written
+	if t.base != "" || t.history != "" {
+		place = t.place()
+		out = append(out, place)
+	} else if t.version != "" {
+		out = append(out, place)
+	}
 	if s.own(t.base) {
-		local := string(t.kind) + "/" + t.id
-		out = append(out, t.id, local)
+		local := place
+		if t.base != "" {
+			local = string(t.kind) + "/" + t.id
+			out = append(out, local)
+		}
+		out = append(out, t.id)
 		for _, base := range s.ownBases() {
 			out = append(out, base+"/"+local)
 		}

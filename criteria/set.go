@@ -176,8 +176,8 @@ type Undecided struct {
 
 // Decide returns the ids of the queries that find the subject, sorted, and those that can't be decided.
 func (s *Set) Decide(subject *Subject) (ids []string, undecided []Undecided) {
-	var candidates []*entry
-	var keys []string
+	candidates := make([]*entry, 0, 16)
+	keys := make([]string, 0, 16)
 	of := subject.resource.Key.Type
 	for _, t := range []fhir.Type{of, ""} {
 		b := s.buckets[t]

@@ -38,6 +38,7 @@ func (s *Subject) Resource() *fhir.Resource { return s.resource }
 func (s *Subject) ownBases() []string {
 	if !s.based {
 		s.based = true
+		s.bases = make([]string, 0, len(s.env.Bases))
 		for _, base := range s.env.Bases {
 			s.bases = append(s.bases, place(base))
 		}
