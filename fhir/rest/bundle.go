@@ -140,4 +140,11 @@ func appendObject(out []byte, namesAndValues ...string) []byte {
 	return append(o.out, '}')
 }
 
-func appendString(out []byte, s string) []byte { return append(out, encode(s)...) }
+func appendString(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(out, encode(s)...)
+		}
+	}
+	return append(append(append(out, '"'), s...), '"') // nearly all are ids, URLs and times
+}

@@ -116,7 +116,7 @@ func (s *Server) partResource(n tape.Node) (fhir.Incoming, error) {
 	if raw := n.Raw(); int64(len(raw)) > s.MaxBody {
 		return fhir.Incoming{}, fhir.Errorf(fhir.TooLarge, entryResource, "the resource is larger than %d bytes (--max-body)", s.MaxBody)
 	}
-	return fhir.Read(n.Raw(), s.MaxDepth)
+	return fhir.Check(n.Doc())
 }
 
 // under names a place for an error that has none.

@@ -39,7 +39,10 @@ func (s *Server) commit(ctx context.Context, c *call) (a answer, err error) {
 
 // newWrite checks what needs no store.
 func newWrite(c *call) (write, error) {
-	w := write{call: c, fresh: fhir.NewID()}
+	w := write{call: c}
+	if c.code == create || c.target.id == "" {
+		w.fresh = fhir.NewID()
+	}
 	if (c.code == create || c.code == update) && c.in.Type != c.target.typ {
 		return w, fhir.Errorf(fhir.Invalid, "Resource.resourceType",
 			"the resource is a %s, and the URL is about a %s: send it to [base]/%s", c.in.Type, c.target.typ, c.in.Type)

@@ -71,3 +71,20 @@ func (n Node) Content() []byte {
 		return nil
 	}
 }
+
+// Doc is a value as a document of its own: what Parse makes of Raw, without parsing it again. It shares the
+// bytes, and so keeps the whole document alive.
+func (n Node) Doc() *Doc {
+	if n.doc == nil {
+		return &Doc{}
+	}
+	t := n.token()
+	tokens := make([]token, t.next-n.at)
+	for i, inner := range n.doc.tokens[n.at:t.next] {
+		inner.start -= t.start
+		inner.end -= t.start
+		inner.next -= n.at
+		tokens[i] = inner
+	}
+	return &Doc{bytes: n.Raw(), tokens: tokens}
+}

@@ -57,3 +57,43 @@ func TestNode_contentIsTextAsBytes(t *testing.T) {
 		t.Errorf("an absent value has the content %q", got)
 	}
 }
+
+func TestNode_docIsWhatParsingItAgainGives(t *testing.T) {
+	t.Parallel()
+	doc, err := tape.Parse([]byte(`{"a": [1, "x\u0041", {"b": null, "c": {"d": [true, []]}}, []], "e": "last"}`), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var check func(n tape.Node)
+	check = func(n tape.Node) {
+		again, err := tape.Parse(n.Raw(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, again.Root(), n.Doc().Root())
+		for w := n.Walk(); w.Next(); {
+			check(w.Value())
+		}
+	}
+	check(doc.Root())
+	if (tape.Node{}).Doc().Root().Exists() {
+		t.Error("an absent value gives a document with a value")
+	}
+}
+
+// same compares two values and all in them, and where they stand.
+func same(t *testing.T, a, b tape.Node) {
+	t.Helper()
+	aStart, aEnd := a.Span()
+	bStart, bEnd := b.Span()
+	if a.Kind() != b.Kind() || string(a.Raw()) != string(b.Raw()) || a.Len() != b.Len() || a.Text() != b.Text() || aStart != bStart || aEnd != bEnd {
+		t.Errorf("%s at %d and %s at %d", a.Raw(), aStart, b.Raw(), bStart)
+	}
+	v, w := a.Walk(), b.Walk()
+	for v.Next() && w.Next() {
+		if v.Name().Text() != w.Name().Text() {
+			t.Errorf("the names %s and %s", v.Name().Raw(), w.Name().Raw())
+		}
+		same(t, v.Value(), w.Value())
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fhirhook/cmd/internal/app"
 	"fhirhook/cmd/internal/load"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -38,6 +39,7 @@ func observations() []byte {
 // BenchmarkImport is to be at least half as fast as BenchmarkStraight: the same resources in the same batches.
 func BenchmarkImport(b *testing.B) {
 	text := observations()
+	app.TuneCollector() // as the command does
 	path := filepath.Join(b.TempDir(), "o.ndjson")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		b.Fatal(err)
@@ -65,6 +67,7 @@ func BenchmarkImport(b *testing.B) {
 
 func BenchmarkStraight(b *testing.B) {
 	text := observations()
+	app.TuneCollector()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		db := opened(b)

@@ -49,8 +49,9 @@ type batch struct {
 	records  int   // of the file, from its beginning, that are done behind this batch
 	read     int64 // bytes of the file
 	bytes    int
-	keys     map[string]bool
-	err      error // what ended the reading
+	keys     map[string]bool // Type/id of what is written
+	unknown  bool            // something is written that keys doesn't name
+	err      error           // what ended the reading
 }
 
 // problem is why something isn't imported.
@@ -59,7 +60,7 @@ type problem struct {
 	text string
 }
 
-// file imports one file: one goroutine reads ahead while this one sends.
+// file imports one file: one goroutine reads ahead, others send (flight.go).
 func (l *loader) file(ctx context.Context, path string) (err error) {
 	src, err := open(path)
 	if err != nil {
@@ -89,47 +90,30 @@ func (l *loader) file(ctx context.Context, path string) (err error) {
 		r.run(ctx, done.Records)
 	})
 	defer reading.Wait()
+	f := flights{loader: l, key: key, src: src, done: done}
+	defer f.sending.Wait()
 	defer cancel()
 	var failed error
 	for b := range batches {
 		if b.err != nil {
 			failed = b.err
 		}
-		before := l.report.Failed
-		if err := l.batch(ctx, b); err != nil {
+		if err := f.launch(ctx, b); err != nil {
 			return stopped{err}
 		}
-		done.Records, done.Failed = b.records, done.Failed+l.report.Failed-before
-		if err := l.state.save(key, done); err != nil {
-			return stopped{err}
-		}
-		l.Progress.update(path, b.read, src.size, l.report, false)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(f.land(0), ctx.Err()); err != nil {
 		return stopped{err}
 	}
 	if failed != nil {
 		return fmt.Errorf("%s: %w", path, failed)
 	}
 	l.Progress.update(path, src.size, src.size, l.report, true)
-	done.Done = true
-	if err := l.state.save(key, done); err != nil {
+	f.done.Done = true
+	if err := l.state.save(key, f.done); err != nil {
 		return stopped{err}
 	}
 	return nil
-}
-
-// batch tells what couldn't be read and sends the rest.
-func (l *loader) batch(ctx context.Context, b batch) error {
-	for _, p := range b.problems {
-		if err := l.refused(p.at, p.text); err != nil {
-			return err
-		}
-	}
-	if len(b.entries) == 0 {
-		return nil
-	}
-	return l.send(ctx, b.entries, b.atomic)
 }
 
 // refused tells of something that isn't imported.
@@ -207,6 +191,8 @@ func (b *batcher) add(ctx context.Context, g group) {
 		}
 		if e.key != "" {
 			b.now.keys[e.key] = true
+		} else {
+			b.now.unknown = true
 		}
 		b.now.entries = append(b.now.entries, e)
 		b.now.bytes += len(e.json)

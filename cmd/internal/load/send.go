@@ -10,47 +10,61 @@ import (
 	"fhirhook/fhir/tape"
 )
 
+// sending is what becomes of one batch.
+type sending struct {
+	target  Target
+	report  Report
+	refused []problem
+}
+
+func (s *sending) refuse(at place, text string) {
+	s.report.Failed++
+	s.refused = append(s.refused, problem{at, text})
+}
+
 // send carries entries out in one transaction. If they are refused, the entry that is wrong is found by sending
 // them as a batch, but for those that belong together.
-func (l *loader) send(ctx context.Context, entries []entry, atomic bool) error {
-	answer, err := l.Target.Post(ctx, bundle("transaction", entries))
+func (s *sending) send(ctx context.Context, entries []entry, atomic bool) error {
+	answer, err := s.target.Post(ctx, bundle("transaction", entries))
 	if err != nil {
 		return err
 	}
 	switch {
 	case answer.Status == http.StatusOK:
-		return l.count(entries, answer, false)
+		return s.count(entries, answer, false)
 	case stops(answer.Status):
 		return fmt.Errorf("the server answers %d: %s", answer.Status, reason(answer.Body))
 	case atomic:
 		at := entries[0].place
 		at.entry, at.what = none, fmt.Sprintf("a Bundle of %d entries", len(entries))
-		return l.refused(at, reason(answer.Body))
+		s.refuse(at, reason(answer.Body))
+		return nil
 	case answer.Status == http.StatusRequestEntityTooLarge && len(entries) > 1:
-		return l.halves(ctx, entries)
+		return s.halves(ctx, entries)
 	default:
-		return l.sendEach(ctx, entries)
+		return s.sendEach(ctx, entries)
 	}
 }
 
-func (l *loader) halves(ctx context.Context, entries []entry) error {
+func (s *sending) halves(ctx context.Context, entries []entry) error {
 	middle := len(entries) / 2
-	if err := l.send(ctx, entries[:middle], false); err != nil {
+	if err := s.send(ctx, entries[:middle], false); err != nil {
 		return err
 	}
-	return l.send(ctx, entries[middle:], false)
+	return s.send(ctx, entries[middle:], false)
 }
 
 // sendEach carries entries out one by one, in one request.
-func (l *loader) sendEach(ctx context.Context, entries []entry) error {
-	answer, err := l.Target.Post(ctx, bundle("batch", entries))
+func (s *sending) sendEach(ctx context.Context, entries []entry) error {
+	answer, err := s.target.Post(ctx, bundle("batch", entries))
 	switch {
 	case err != nil:
 		return err
 	case answer.Status == http.StatusOK:
-		return l.count(entries, answer, true)
+		return s.count(entries, answer, true)
 	case answer.Status == http.StatusRequestEntityTooLarge && len(entries) == 1:
-		return l.refused(entries[0].place, reason(answer.Body))
+		s.refuse(entries[0].place, reason(answer.Body))
+		return nil
 	default:
 		return fmt.Errorf("the server answers %d: %s", answer.Status, reason(answer.Body))
 	}
@@ -81,7 +95,7 @@ func bundle(kind string, entries []entry) []byte {
 }
 
 // count reads what became of each entry.
-func (l *loader) count(entries []entry, answer Answer, each bool) error {
+func (s *sending) count(entries []entry, answer Answer, each bool) error {
 	doc, err := tape.Parse(answer.Body, 0)
 	if err != nil {
 		return fmt.Errorf("the server's answer to a %d is no Bundle: %w", answer.Status, err)
@@ -96,16 +110,13 @@ func (l *loader) count(entries []entry, answer Answer, each bool) error {
 		status := response.Get("status").Text()
 		switch {
 		case each && !strings.HasPrefix(status, "2"):
-			text := reason(response.Get("outcome").Raw())
-			if err := l.refused(entries[i].place, text); err != nil {
-				return err
-			}
+			s.refuse(entries[i].place, reason(response.Get("outcome").Raw()))
 		case !entries[i].resource:
-			l.report.Other++
+			s.report.Other++
 		case strings.HasPrefix(status, "201"):
-			l.report.Created++
+			s.report.Created++
 		default:
-			l.report.Present++
+			s.report.Present++
 		}
 	}
 	return nil
