@@ -45,12 +45,15 @@ func (p *plan) prepare(ctx context.Context, e *Engine, s state, at store.Seq, en
 		}
 		in.last = min(in.last, at)
 	}
-	var place store.Seq
-	err := e.o.Index.view(ctx, func(l lookup) error {
-		place = l.place
+	own, place, err := p.ownGroups(ctx, e.o.Own, in, at, env)
+	if err != nil {
+		return err
+	}
+	err = e.o.Index.view(ctx, func(l lookup) error {
+		place = min(place, l.place)
 		p.access = map[fhir.Type]*access{}
 		for _, t := range p.types {
-			a, err := p.look(e.o.Index, l, t, in, at, env)
+			a, err := p.look(e.o.Index, l, t, in, at, env, own[t])
 			if err != nil {
 				return err
 			}
@@ -62,6 +65,10 @@ func (p *plan) prepare(ctx context.Context, e *Engine, s state, at store.Seq, en
 		return err
 	}
 	p.at, p.place = at, place
+	for _, a := range p.access { // what one index doesn't know is in the tail for both
+		n, _ := slices.BinarySearch(a.rows, place+1)
+		a.rows = a.rows[:n]
+	}
 	for _, a := range p.access {
 		if !a.walked && at > place {
 			p.tail, err = s.tail(ctx, p.tenant, place, at)
@@ -99,11 +106,13 @@ type group struct {
 	stretches []stretch
 	rows      []store.Seq
 	complete  bool
+	fixed     bool // the rows are from elsewhere
 }
 
 // look plans one type: every term that the index serves is looked up, up to a bound that grows until the list
-// of one is complete. What is complete is intersected; what is left is for the candidates to show.
-func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, env criteria.Env) (*access, error) {
+// of one is complete. What is complete is intersected; what is left is for the candidates to show. own are
+// the groups that another index has looked up.
+func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, env criteria.Env, own []group) (*access, error) {
 	a := &access{}
 	walk := func(format string, args ...any) (*access, error) {
 		return &access{walked: true, reason: fmt.Sprintf(format, args...)}, nil
@@ -114,7 +123,11 @@ func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, en
 	if at > l.place+maxTail {
 		return walk("the index is at row %d and the log at row %d", l.place, at)
 	}
-	groups := p.groups(x, t, env, a)
+	groups := p.groups(x.knows, t, env, a)
+	for _, g := range own {
+		a.residue = slices.DeleteFunc(a.residue, func(name string) bool { return strings.Contains("&"+g.name+"&", "&"+name+"&") })
+	}
+	groups = append(groups, own...)
 	narrowed := in != window{1, at}
 	in.last = min(in.last, l.place)
 	if narrowed { // the time is as good as a term
@@ -127,6 +140,9 @@ func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, en
 		done := false
 		for i := range groups {
 			g := &groups[i]
+			if done = done || g.fixed; g.fixed {
+				continue
+			}
 			var err error
 			if g.rows, g.complete, err = l.rows(g.stretches, in, most); err != nil {
 				return nil, err
@@ -164,13 +180,13 @@ func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, en
 }
 
 // groups are the terms that the index serves for a type, one group for each parameter; the rest is residue.
-func (p *plan) groups(x *Index, t fhir.Type, env criteria.Env, a *access) []group {
+func (p *plan) groups(knows func(*criteria.Param) bool, t fhir.Type, env criteria.Env, a *access) []group {
 	byParam := map[*criteria.Param][]*criteria.Term{}
 	var order []*criteria.Param
 	for i := range p.query.Terms() {
 		term := &p.query.Terms()[i]
 		param, ok := term.Param(t)
-		if !ok || !x.knows(param) {
+		if !ok || !knows(param) {
 			if term.Name != "_lastUpdated" {
 				a.residue = append(a.residue, termName(term))
 			}

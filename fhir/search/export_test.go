@@ -42,3 +42,23 @@ func (x *Index) Postings(ctx context.Context, t interface{ Fatal(...any) }) int 
 	}
 	return n
 }
+
+// NewSmallOwnIndex is NewSmallIndex for what clients define.
+func NewSmallOwnIndex(db store.DB, c *Catalogue, tenants []string, keep time.Duration, clock func() time.Time) *OwnIndex {
+	return NewOwnIndex(db, c, func(context.Context) ([]string, error) { return tenants, nil },
+		IndexOptions{Keep: keep, Clock: clock, flushRows: 4, sliceSize: 600})
+}
+
+// Step does a piece of what Run does.
+func (x *OwnIndex) Step(ctx context.Context) (bool, error) {
+	_, busy, err := x.step(ctx)
+	return busy, err
+}
+
+// Leave is how Run ends.
+func (x *OwnIndex) Leave(ctx context.Context) error {
+	if g := x.current(); g != nil {
+		return g.index.leave(ctx)
+	}
+	return nil
+}

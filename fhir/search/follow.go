@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"fhirhook/fhir/store"
@@ -112,7 +113,7 @@ func (x *Index) begin(ctx context.Context) (err error) {
 			return err
 		}
 		for _, name := range shelves {
-			if !kept[name] {
+			if !kept[name] && !strings.HasPrefix(name, ownShelves) {
 				if err := w.Drop(name); err != nil {
 					return err
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fhirhook/criteria"
@@ -41,6 +42,9 @@ type Index struct {
 	mem   []memoryRun  // in order, without gaps
 	place store.Seq    // rows up to it are in mem or in the catalog's runs
 
+	// retired says that another index has the shelves now: what is there means something else.
+	retired atomic.Bool
+
 	follower
 }
 
@@ -58,6 +62,16 @@ const (
 
 // NewIndex makes the index of a store. Nothing happens before Run.
 func NewIndex(db store.DB, defs *criteria.Definitions, o IndexOptions) *Index {
+	x := newIndexOf(db, meaning(defs), newMarker(defs), o.withDefaults())
+	x.defs = defs
+	return x
+}
+
+func newIndexOf(db store.DB, meaning string, m *marker, o IndexOptions) *Index {
+	return &Index{db: db, meaning: meaning, o: o, follower: follower{marker: m}}
+}
+
+func (o IndexOptions) withDefaults() IndexOptions {
 	if o.Keep <= 0 {
 		o.Keep = defaultKeep
 	}
@@ -73,7 +87,15 @@ func NewIndex(db store.DB, defs *criteria.Definitions, o IndexOptions) *Index {
 	if o.sliceSize == 0 {
 		o.sliceSize = defaultSlice
 	}
-	return &Index{db: db, defs: defs, meaning: meaning(defs), o: o, follower: follower{marker: newMarker(defs)}}
+	return o
+}
+
+// retire ends the use of the index, before its shelves are taken.
+func (x *Index) retire() {
+	x.retired.Store(true)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem, x.place = nil, 0
 }
 
 // Place is how far the index has come. Searches read the rows behind it from the log.
@@ -93,6 +115,9 @@ func (x *Index) view(ctx context.Context, fn func(lookup) error) error {
 		c, err := readCatalog(r, x.meaning)
 		if err != nil {
 			return err
+		}
+		if x.retired.Load() { // the state that this transaction reads may be the other index's
+			return fn(lookup{r: r})
 		}
 		return fn(lookup{r: r, runs: c.Runs, mem: mem, floor: c.Floor, place: max(place, c.Place)})
 	})

@@ -16,6 +16,7 @@ type Options struct {
 	Timeout     time.Duration // of a whole search; default 30 s
 	MaxScan     int           // resources that a search may look at; default 2,000,000
 	Index       *Index        // of the same store and definitions; nil: every search walks
+	Own         *OwnIndex     // of the same store; nil: what clients define isn't indexed
 	MaxIncluded int           // resources that _include and _revinclude may add to a page; default 5,000
 	Log         *slog.Logger  // nil: nothing is logged
 }
@@ -40,7 +41,13 @@ func New(db store.DB, defs *criteria.Definitions, o Options) *Engine {
 	if o.MaxIncluded <= 0 {
 		o.MaxIncluded = 5_000
 	}
-	return &Engine{db: db, catalogue: NewCatalogue(defs, o.Log), defs: defs, o: o}
+	e := &Engine{db: db, defs: defs, o: o}
+	if o.Own != nil {
+		e.catalogue = o.Own.catalogue
+	} else {
+		e.catalogue = NewCatalogue(defs, o.Log)
+	}
+	return e
 }
 
 // Catalogue tells which search parameters the engine uses.

@@ -79,9 +79,9 @@ func indexed(p *criteria.Param) bool {
 	return p.Marked() && p.Code != "_id" && p.Code != "_lastUpdated"
 }
 
-func newFields(s scope, defs *criteria.Definitions) *fields {
+func newFields(s scope, params []*criteria.Param) *fields {
 	f := &fields{all: fieldOf(s.tenant, s.typ, "", 0), byMember: map[string][]int{}}
-	for p := range defs.Params(s.typ) {
+	for _, p := range params {
 		if !indexed(p) {
 			continue
 		}
@@ -104,7 +104,8 @@ func newFields(s scope, defs *criteria.Definitions) *fields {
 
 // marker makes the postings of rows. It belongs to one goroutine.
 type marker struct {
-	defs   *criteria.Definitions
+	params func(scope) []*criteria.Param
+	sparse bool // types without parameters have no postings at all
 	scopes map[scope]*fields
 	marker criteria.Marker
 	marks  []criteria.Mark
@@ -112,7 +113,19 @@ type marker struct {
 }
 
 func newMarker(defs *criteria.Definitions) *marker {
-	return &marker{defs: defs, scopes: map[scope]*fields{}}
+	params := func(s scope) []*criteria.Param { return slices.Collect(defs.Params(s.typ)) }
+	return &marker{params: params, scopes: map[scope]*fields{}}
+}
+
+// newSparseMarker is for a few parameters.
+func newSparseMarker(params func(scope) []*criteria.Param) *marker {
+	return &marker{params: params, sparse: true, scopes: map[scope]*fields{}}
+}
+
+// renew takes the same parameters from elsewhere.
+func (m *marker) renew(params func(scope) []*criteria.Param) {
+	m.params = params
+	clear(m.scopes)
 }
 
 // maxScopes bounds what a marker remembers of tenants.
@@ -129,8 +142,11 @@ func (m *marker) append(out []posting, seq store.Seq, r *fhir.Resource) []postin
 		if len(m.scopes) == maxScopes {
 			clear(m.scopes)
 		}
-		f = newFields(s, m.defs)
+		f = newFields(s, m.params(s))
 		m.scopes[s] = f
+	}
+	if m.sparse && len(f.params) == 0 {
+		return out
 	}
 	out = append(out, posting{field: f.all, seq: seq})
 	subject := criteria.NewSubject(r, criteria.Env{})
