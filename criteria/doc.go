@@ -11,6 +11,10 @@
 // Parse and ParseParams make a Query of an expression; it is held against a Subject, which extracts and
 // normalises a parameter's values once for all queries; a Set finds those of many queries that match.
 //
+// Chains, _has, lists, terminology and hierarchies look at other resources, through the Lookup of the Env, which
+// asks a Resolver that the caller provides. So such queries can fail, and the trap is to take that for a "no":
+// after Query.Matches look at Subject.Err.
+//
 // Where R4 leaves a choice, this is it: codes and identifiers are compared with their case, texts without;
 // each word of a person's name can be sought, other strings by how they begin; a Quantity with a comparator
 // is a range; ge and le mean gt or eq, lt or eq; dates without a zone are in Env.Zone.
