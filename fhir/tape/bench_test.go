@@ -2,6 +2,7 @@ package tape_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +63,21 @@ func BenchmarkParse(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkParse_wide reads objects of more and more members; ns/member must not grow with them.
+func BenchmarkParse_wide(b *testing.B) {
+	for _, members := range []int{5_000, 50_000, 500_000} {
+		b.Run(strconv.Itoa(members), func(b *testing.B) {
+			src := wide(members, `"n%d":0`)
+			for b.Loop() {
+				if _, err := tape.Parse(src, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*members), "ns/member")
 		})
 	}
 }
