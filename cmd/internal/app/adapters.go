@@ -38,3 +38,6 @@ func (s *Server) definitions(c *search.Catalogue) func(ctx context.Context, tena
 		return defs, err
 	}
 }
+
+// tenants lists whose search parameters are indexed: all that there are.
+func tenants(context.Context) ([]string, error) { return []string{fhir.DefaultTenant}, nil }

@@ -35,6 +35,7 @@ type Server struct {
 	listener  net.Listener
 	http      *http.Server
 	index     *search.Index
+	own       *search.OwnIndex
 	matcher   *subscription.Matcher
 	deliverer *subscription.Deliverer
 	desk      *operate.Desk
@@ -106,11 +107,13 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Log:          o.Log,
 		Observe:      counters.observe,
 	})
-	s.index = search.NewIndex(s.db, definitions, search.IndexOptions{
+	indexing := search.IndexOptions{
 		Lowest: func(context.Context) (store.Seq, error) { return s.matcher.Place(), nil }, Log: o.Log,
-	})
-	engine := search.New(s.db, definitions, search.Options{Index: s.index, Log: o.Log})
-	catalogue := engine.Catalogue()
+	}
+	catalogue := search.NewCatalogue(definitions, o.Log)
+	s.index = search.NewIndex(s.db, definitions, indexing)
+	s.own = search.NewOwnIndex(s.db, catalogue, tenants, indexing)
+	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Log: o.Log})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
 		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
 	})
@@ -177,6 +180,11 @@ func (s *Server) Run(ctx context.Context) error {
 	matchers.Go(func() { // the same; searches walk without it, so what it can't write ends nothing
 		if err := s.index.Run(matching); err != nil {
 			errs.add("search index", err)
+		}
+	})
+	matchers.Go(func() { // the same
+		if err := s.own.Run(matching); err != nil {
+			errs.add("index of search parameters", err)
 		}
 	})
 	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher

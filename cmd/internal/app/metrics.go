@@ -57,6 +57,10 @@ func newMetrics(s *Server) *metrics {
 			}
 			return float64(last - min(last, s.index.Place()))
 		}),
+		gauge("fhirhook_search_parameter_index_lag_changes", "Changes that are not yet indexed by the search parameters that clients define.", func() float64 {
+			p := s.own.Progress()
+			return float64(p.Of - min(p.Of, p.Done))
+		}),
 		gauge("fhirhook_lanes_active", "Subscriptions with something to send.", func() float64 {
 			return float64(s.deliverer.Stats().Lanes)
 		}),

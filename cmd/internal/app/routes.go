@@ -38,7 +38,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	case behind > slowMatcher:
 		plain(w, http.StatusServiceUnavailable, fmt.Sprintf("matching is %d changes behind", behind))
 	default:
-		plain(w, http.StatusOK, fmt.Sprintf("ready, matching is %d changes behind", behind))
+		text := fmt.Sprintf("ready, matching is %d changes behind", behind)
+		if p := s.own.Progress(); !p.Built {
+			text += fmt.Sprintf("; search parameters that clients define are indexed up to change %d of %d", p.Done, p.Of)
+		}
+		plain(w, http.StatusOK, text)
 	}
 }
 
