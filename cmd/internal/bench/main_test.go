@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 	default:
 		stop()
 		code := m.Run()
+		_ = os.RemoveAll(binaryFolder)
 		if err := table.Print(os.Stdout); err != nil {
 			code = 1
 		}
@@ -97,13 +98,16 @@ func serveProfiled(ctx context.Context, data string) error {
 	return server.Run(ctx)
 }
 
+// binaryFolder is where binary builds; TestMain removes it.
+var binaryFolder string
+
 // binary builds fhirhook once, as users run it.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fhirhook-bench")
-	if err != nil {
+	var err error
+	if binaryFolder, err = os.MkdirTemp("", "fhirhook-bench"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "fhirhook")
+	path := filepath.Join(binaryFolder, "fhirhook")
 	if out, err := exec.Command("go", "build", "-trimpath", "-o", path, "fhirhook/cmd/fhirhook").CombinedOutput(); err != nil { //nolint:noctx // as long as it takes
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
