@@ -45,6 +45,7 @@ func (e env) at(updated time.Time) criteria.Env {
 type tenant struct {
 	set     criteria.Set      // the version that a change wrote or, of a delete, ended
 	leaving criteria.Set      // the version that it replaced or ended: Leaves
+	ways    criteria.Set      // of those with Enters: the far ends of chains and _has (wayID)
 	subs    map[string]*entry // by id
 }
 
@@ -161,7 +162,9 @@ func (a *active) apply(t turn) {
 	}
 	id := t.lane.Subscription
 	if t.from == live {
-		of.setOf(of.subs[id].terms.trigger()).Remove(id)
+		was := of.subs[id].terms
+		of.setOf(was.trigger()).Remove(id)
+		of.removeWays(id, was.demands)
 	}
 	a.setEnd(t)
 	if t.entry == nil {
@@ -171,6 +174,7 @@ func (a *active) apply(t turn) {
 	of.subs[id] = t.entry
 	if t.to == live {
 		of.setOf(t.sub.Trigger).Add(id, t.sub.Query)
+		of.addWays(id, t.entry.terms.demands)
 	}
 }
 
@@ -280,7 +284,11 @@ func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
 		a.asked.failed.Add(1)
 		return false, nil
 	}
-	return a.asked.holds(lane, t.demands.expression, c)
+	in, err := c.input()
+	if err != nil {
+		return false, err
+	}
+	return a.asked.holds(lane, t.demands.expression, in, c.Resource.VersionedReference())
 }
 
 // owesAlone is owing for one Subscription, which need not be in a Set.

@@ -12,6 +12,7 @@ type batch struct {
 	from, to store.Cursor
 	turns    []turnAt
 	owed     []store.Notification // without numbers, in order of the log
+	entered  entries              // those of owed that came through links
 }
 
 // turnAt is a turn of the batch, with how many verdicts came before it.

@@ -42,12 +42,8 @@ type condition struct {
 	slow     int       // evaluations in a row
 }
 
-// holds tells whether a Subscription's expression holds for a row.
-func (s *conditions) holds(lane store.Lane, text string, c *crossing) (bool, error) {
-	in, err := c.input()
-	if err != nil {
-		return false, err
-	}
+// holds tells whether a Subscription's expression holds for a resource, of which it logs the reference.
+func (s *conditions) holds(lane store.Lane, text string, in expression.Input, reference string) (_ bool, err error) {
 	known := s.of[lane]
 	if known == nil || known.text != text {
 		if len(s.of) >= mostConditions || s.of == nil {
@@ -75,7 +71,7 @@ func (s *conditions) holds(lane store.Lane, text string, c *crossing) (bool, err
 	}
 	s.failed.Add(1)
 	s.log.Warn("an expression could not be evaluated, so it does not hold", "tenant", lane.Tenant, "subscription", lane.Subscription,
-		"resource", c.Resource.VersionedReference(), "reason", err)
+		"resource", reference, "reason", err)
 	if !errors.Is(err, expression.ErrTime) && !errors.Is(err, expression.ErrBusy) {
 		known.slow = 0
 	} else if known.slow++; known.slow == mostSlow {

@@ -97,14 +97,19 @@ type demands struct {
 	trigger    Trigger
 	parameters []string
 	expression string
-	stopped    bool // the expression is not evaluated any more
+	stopped    bool           // the expression is not evaluated any more
+	ways       []criteria.Way // of Enters: to the resources whose changes can make others enter
 }
 
 func demandsOf(s *Subscription, trouble string) *demands {
 	if s.Trigger == Matches && s.Expression == "" {
 		return nil
 	}
-	return &demands{s.Query, s.Trigger, s.Parameters, s.Expression, trouble == slowText}
+	d := &demands{query: s.Query, trigger: s.Trigger, parameters: s.Parameters, expression: s.Expression, stopped: trouble == slowText}
+	if s.Trigger == Enters {
+		d.ways = s.Query.Ways()
+	}
+	return d
 }
 
 // fires tells whether a row notifies by the trigger, when the criteria found the side that its Set is held

@@ -126,6 +126,7 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 			return false, nil, err
 		}
 		var owed []store.Notification
+		var since entries
 		for _, row := range rows {
 			if row.Seq > to {
 				break
@@ -137,10 +138,16 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 			if problem != nil {
 				break
 			}
-			at.Seq = row.Seq
 			if owes {
 				owed = append(owed, notification(lane, row.Change))
 			}
+			if owed, problem, err = m.catchUpLinked(ctx, row, lane, asks, terms, owed, &since, at); err != nil {
+				return false, nil, err
+			}
+			if problem != nil {
+				break
+			}
+			at.Seq = row.Seq
 		}
 		if err := m.advance(ctx, lane, owed, at); err != nil {
 			return false, nil, err
@@ -152,12 +159,38 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 	return true, nil, m.advance(ctx, lane, nil, store.Cursor{})
 }
 
-// advance stores verdicts of a lane with the place of its hold.
+// catchUpLinked adds what a row causes through links. What gets too much for memory is stored with the place
+// before the row.
+func (m *Matcher) catchUpLinked(ctx context.Context, row row, lane store.Lane, asks terms, vocabulary store.Seq, owed []store.Notification, since *entries, at store.Cursor) ([]store.Notification, *fhir.Error, error) {
+	for n, err := range m.enteringAlone(ctx, row, lane, asks, vocabulary) {
+		if problem, err := evaluation(err); problem != nil || err != nil {
+			return owed, problem, err
+		}
+		if since.has(row, owed, n) {
+			continue
+		}
+		if owed = append(owed, n); len(owed) < m.bounds.verdicts {
+			continue
+		}
+		if err := m.advance(ctx, lane, owed, at); err != nil {
+			return nil, nil, err
+		}
+		owed, since.from = owed[:0], 0
+	}
+	return owed, nil, nil
+}
+
+// advance stores verdicts of a lane with the place of its hold. One that has its number already is left out:
+// a row may have been part done when the hold began, or when this ended in it.
 func (m *Matcher) advance(ctx context.Context, lane store.Lane, owed []store.Notification, at store.Cursor) error {
 	err := m.db.Queue().Update(ctx, m.lease, func(w store.QueueWriter) error {
 		l := &ledger{w: w, records: map[store.Lane]*store.LaneRecord{}}
 		for _, n := range owed {
-			if err := l.owe(n); err != nil {
+			has, err := hasNumber(w, n)
+			if err == nil && !has {
+				err = l.owe(n)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -170,6 +203,19 @@ func (m *Matcher) advance(ctx context.Context, lane store.Lane, owed []store.Not
 		m.notify(lane)
 	}
 	return err
+}
+
+// hasNumber tells whether a notification has its number already.
+func hasNumber(q store.QueueReader, n store.Notification) (bool, error) {
+	for other, err := range q.Numbers(n.Focus, n.Version, n.Updated) {
+		if err != nil {
+			return false, err
+		}
+		if other.Lane == n.Lane && other.Cause == n.Cause {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (m *Matcher) complain(t turn) {

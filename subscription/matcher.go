@@ -38,6 +38,9 @@ type MatcherOptions struct {
 	Env    criteria.Env // as in searches; Now and Lookup are set for each change
 	Notify Notifier
 	Log    *slog.Logger
+	// Referrers is Resolve for finding all resources that a change concerns through links, however many they are.
+	// nil: Resolve.
+	Referrers func(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver
 	// Catalogue tells the definitions in force at each place. nil: Parse.Definitions at all.
 	Catalogue Catalogue
 	// Resolve looks at a tenant's resources as they were at a place, for criteria that go further than the
@@ -176,7 +179,7 @@ func (m *Matcher) step(ctx context.Context) (moved bool, err error) {
 // decide adds a row's verdicts to the batch. It returns false if the batch is full; the row may be part done.
 func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err error) {
 	ids := m.pending.ids
-	if m.pending.seq != row.Seq {
+	if m.pending.seq != row.Seq && b.to.Step < linking {
 		var undecided []criteria.Undecided
 		if ids, undecided, err = m.set.owing(m.cross(ctx, row, 0)); err != nil {
 			return false, err
@@ -195,6 +198,9 @@ func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err
 		return false, nil
 	}
 	b.owe(row.Change, ids)
+	if ready, err := m.concern(ctx, b, row); !ready || err != nil {
+		return false, err
+	}
 	b.to = store.Cursor{Seq: row.Seq}
 	return true, nil
 }

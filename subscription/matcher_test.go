@@ -194,12 +194,16 @@ type drawn struct {
 	o  Options
 	m  *Matcher
 	up bool
+
+	options MatcherOptions // zero: those of o
 }
 
 // step lets a Matcher do a step, after a restart now and then. It returns false if there was nothing to do.
 func (d *drawn) step(restart bool) bool {
 	if restart || !d.up {
-		d.m = NewMatcher(d.db, MatcherOptions{Parse: d.o})
+		options := d.options
+		options.Parse = d.o
+		d.m = NewMatcher(d.db, options)
 		d.m.bounds = bounds{rows: 3, bytes: 1 << 20, verdicts: rapid.IntRange(1, 3).Draw(d.rt, "verdicts"), quiet: 4}
 		if err := d.m.start(context.Background()); err != nil {
 			d.rt.Fatalf("start: %v", err)

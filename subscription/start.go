@@ -124,7 +124,7 @@ func (m *Matcher) resume(ctx context.Context, t turn) error {
 	}
 	m.complain(t)
 	done := m.durable.Seq
-	if m.set.rank(t.lane.Tenant, t.lane.Subscription) < m.durable.Step {
+	if step := m.durable.Step; step < linking && m.set.rank(t.lane.Tenant, t.lane.Subscription) < step {
 		done++ // it has its verdict on the row that a step was cut in
 	}
 	err := m.db.Queue().Update(ctx, m.lease, func(w store.QueueWriter) error { return hold(w, t.lane, done) })
