@@ -117,6 +117,19 @@ func TestServer_searchParameterOfAClient(t *testing.T) {
 	if n, body := p.totalOf("Patient?" + url.Values{"nick:exact": {"Bob"}}.Encode()); n != 3 {
 		t.Errorf("found %d: %s", n, body)
 	}
+	for deadline := time.Now().Add(10 * time.Second); ; { // it is indexed behind the answers' back
+		_, body := p.totalOf("Patient?nick=bob&_explain=true")
+		if strings.Contains(body, "the index gave nick=bob") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not indexed: %s", body)
+		}
+		select {
+		case <-t.Context().Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
