@@ -10,6 +10,9 @@ import (
 // is for people who bring data that is old news, and goes with Options.AllowQuiet.
 const NotifyHeader = "X-Fhirhook-Notify"
 
+// QuietCause is store.Origin.Cause of what was written quietly: it tells a client's versions from the server's own.
+const QuietCause = "quiet"
+
 // quiet tells whether the request's writes are to notify nobody; in the log they stand like those of the server
 // itself.
 func (s *Server) quiet(header http.Header) (bool, error) {

@@ -72,6 +72,9 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	if c.origin.Server, err = s.quiet(in.Header); err != nil {
 		return nil, err
 	}
+	if c.origin.Server {
+		c.origin.Cause = QuietCause
+	}
 	if strings.HasSuffix(r.path, "/_history") {
 		c.target.special = "_history"
 	}

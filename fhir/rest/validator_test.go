@@ -157,7 +157,7 @@ func TestQuiet_marksTheVersions(t *testing.T) {
 						return err
 					}
 					rows++
-					if c.Origin.Server != tt.server {
+					if c.Origin.Server != tt.server || (c.Origin.Cause == QuietCause) != tt.server {
 						t.Errorf("row %d: Server is %v", c.Seq, c.Origin.Server)
 					}
 				}
