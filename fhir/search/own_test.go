@@ -2,7 +2,9 @@ package search_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -206,5 +208,49 @@ func TestOwnIndex_buildsInPieces(t *testing.T) {
 	}
 	if p := own.Progress(); p.Parameters != 0 {
 		t.Errorf("what was deleted is indexed: %+v", p)
+	}
+}
+
+// Searches beside a follower that begins anew again and again find what walks find.
+func TestOwnIndex_searchesBesideItsFollower(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	catalogue := search.NewCatalogue(w.defs, nil)
+	own := search.NewSmallOwnIndex(w.db, catalogue, []string{tenant}, time.Hour, time.Now)
+	index := search.NewSmallIndex(w.db, w.defs, time.Hour, time.Now)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { // ends with ctx
+		for busy := true; ctx.Err() == nil; {
+			var err error
+			if busy, err = own.Step(ctx); err != nil {
+				done <- err
+				return
+			}
+			if !busy {
+				runtime.Gosched()
+			}
+		}
+		done <- nil
+	}()
+	for i := range 300 {
+		w.put(t, fmt.Sprintf(`{"resourceType":"Patient","id":"p%d","name":[{"use":"nickname","given":["A%d"],"family":"B%d"}]}`, i%40, i%3, i%2))
+		if i%5 == 0 {
+			w.put(t, defined["n"][i/5%2])
+		}
+		find := func(o search.Options) []string {
+			page, err := search.New(w.db, w.defs, o).Search(ctx, search.Request{Tenant: tenant, Type: "Patient", Params: []criteria.Pair{pair("nickname", "A1,B1")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return refs(page.Matches)
+		}
+		if diff := cmp.Diff(find(search.Options{}), find(search.Options{Index: index, Own: own})); diff != "" {
+			t.Fatalf("write %d, %+v: %s", i, own.Progress(), diff)
+		}
+	}
+	stop()
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
 	}
 }
