@@ -115,7 +115,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.own = search.NewOwnIndex(s.db, catalogue, tenants, indexing)
 	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Log: o.Log})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
-		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver,
+		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver, Referrers: engine.Referrers,
 	})
 	s.desk = operate.New(operate.Options{
 		DB: s.db, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,

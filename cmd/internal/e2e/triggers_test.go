@@ -156,3 +156,47 @@ func sorted(list []string) string {
 	slices.Sort(list)
 	return strings.Join(list, " ")
 }
+
+// What happens to a Patient and his Observations is told to those who wait for the
+// Observations of a man, and for the Patients with a final Observation.
+func TestServer_tellsOfWhatEntersThroughLinks(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	r := newReceiver(t, nil)
+	chain := p.create("Subscription", extended(t, r.URL, "Observation?subject:Patient.gender=male", triggerURL+" valueCode enters"))
+	has := p.create("Subscription", extended(t, r.URL, "Patient?_has:Observation:subject:status=final", triggerURL+" valueCode enters"))
+	plain := p.create("Subscription", extended(t, r.URL, "Observation?subject:Patient.gender=male"))
+	put := func(path, body string) {
+		t.Helper()
+		if a, err := p.request(http.MethodPut, path, body); err != nil || a.status >= 300 {
+			t.Fatalf("%s: %v %d %s", path, err, a.status, a.body)
+		}
+	}
+	observation := func(id, status string) string {
+		return `{"resourceType":"Observation","id":"` + id + `","status":"` + status + `","code":{"text":"x"},"subject":{"reference":"Patient/p"}}`
+	}
+	put("/Patient/p", `{"resourceType":"Patient","id":"p","gender":"female"}`)
+	put("/Observation/a", observation("a", "registered"))
+	put("/Observation/b", observation("b", "registered"))
+	put("/Observation/b", observation("b", "final"))                         // the Patient enters
+	put("/Patient/p", `{"resourceType":"Patient","id":"p","gender":"male"}`) // both Observations enter
+	put("/Observation/a", observation("a", "final"))
+	want := map[string]string{
+		chain: "Observation/a/_history/1 update, Observation/b/_history/2 update",
+		has:   "Patient/p/_history/1 update",
+		plain: "Observation/a/_history/2 update",
+	}
+	got := r.await(t, 20*time.Second, "all notifications", atLeast(4))
+	for id, w := range want {
+		var list []string
+		for _, n := range got {
+			if n.subscription == id {
+				list = append(list, n.resource+" "+n.interaction)
+			}
+		}
+		slices.Sort(list)
+		if have := strings.Join(list, ", "); have != w {
+			t.Errorf("Subscription/%s: got %q, want %q", id, have, w)
+		}
+	}
+}
