@@ -273,7 +273,7 @@ func (e *explanation) standing() {
 	}
 	t := c.Resource.Key.Type
 	all := len(s.Query.Types()) == 0
-	e.condition("type", s.Query.About(t) && !(all && (t == fhir.Subscription || t == fhir.AuditEvent)), "the criteria %s are held against a %s", s.Criteria, t)
+	e.condition("type", s.Query.About(t) && !(all && (t == fhir.Subscription || t == fhir.AuditEvent)), "the resource is of the type %s, and the criteria are %s", t, s.Criteria)
 	e.condition("interaction", s.Interactions.Has(c.Interaction), "it is a %s, and the Subscription asks for %s", c.Interaction, asked(s.Interactions))
 }
 
