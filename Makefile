@@ -6,6 +6,7 @@ SHELL := bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 EXAMPLES := .cache/r4/package
+CLIENTS := .cache/clients/node_modules
 FUZZTIME ?= 10s
 TOOL := go tool -modfile=tools.mod
 
@@ -30,11 +31,17 @@ race: ## the same under the race detector
 	go test -race ./...
 
 .PHONY: all-test
-all-test: $(EXAMPLES) ## everything: also Python, Node and HL7's examples (fetched into .cache)
+all-test: $(EXAMPLES) $(CLIENTS) ## everything: also Python, Node, HL7's examples and FHIR clients (fetched into .cache)
 	go test -tags all -timeout 20m ./...
 
 $(EXAMPLES):
 	go run ./cmd/internal/generate --fetch --package $(EXAMPLES)
+
+$(CLIENTS): testdata/clients/package.json
+	mkdir -p .cache/clients
+	cp testdata/clients/package.json .cache/clients/
+	cd .cache/clients && npm install --silent --no-audit --no-fund --ignore-scripts
+	touch $(CLIENTS)
 
 .PHONY: lint
 lint: ## formatting, vet and golangci-lint

@@ -51,6 +51,9 @@ func parsePrefer(lines []string) (prefer, error) {
 }
 
 func parseReturn(value string) (string, error) {
+	if strings.EqualFold(value, "presentation") {
+		return representation, nil // as fhirclient writes it in each of its patches
+	}
 	for _, known := range []string{minimal, representation, asOutcome} {
 		if strings.EqualFold(value, known) {
 			return known, nil

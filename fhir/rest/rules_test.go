@@ -144,6 +144,7 @@ var rules = []rule{
 			h.t.Error("no Location or ETag")
 		}
 		h.equal("Patient", h.must(201, "POST", "/Patient", `{"resourceType":"Patient"}`, "Prefer: return=representation").at("resourceType"))
+		h.equal("return=representation", h.must(201, "POST", "/Patient", `{"resourceType":"Patient"}`, "Prefer: return=presentation").header.Get("Preference-Applied"))
 		h.equal("OperationOutcome", h.must(201, "POST", "/Patient", `{"resourceType":"Patient"}`, "Prefer: return=OperationOutcome").at("resourceType"))
 		h.equal("OperationOutcome", h.must(200, "DELETE", "/Patient/x", "", "Prefer: return=OperationOutcome").at("resourceType"))
 		h.equal("OperationOutcome", h.must(400, "POST", "/Patient", `{}`, "Prefer: return=minimal").at("resourceType"))
