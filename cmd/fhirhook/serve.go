@@ -28,6 +28,7 @@ type serveCmd struct {
 	SearchParameters string        `help:"Folder with SearchParameter resources (JSON files, Bundles or NDJSON) that count beside R4's." placeholder:"DIR" type:"path"`
 	ErrorAfter       string        `help:"When a Subscription that fails shows status error: consecutive failures, unbroken time." default:"10,1h"`
 	OffAfter         time.Duration `help:"Unbroken failure after which a Subscription is switched off." default:"72h"`
+	KeepAttempts     time.Duration `help:"How long attempts are kept, by whole days." default:"720h"`
 	MaxBody          int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
 	MaxBundle        int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
 	Validation       string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
@@ -42,7 +43,7 @@ func (c *serveCmd) options(s streams) app.Options {
 	return app.Options{
 		Listen: c.Listen, Data: c.Data, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
-		Dialect: c.Dialect, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter,
+		Dialect: c.Dialect, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}

@@ -36,7 +36,8 @@ type Options struct {
 	Place func() store.Seq
 	// Refresh tells the Deliverer that what a lane owes was changed.
 	Refresh func(store.Lane)
-	Log     *slog.Logger // optional: silent
+	Keep    time.Duration // how long attempts are kept; optional: DefaultKeep
+	Log     *slog.Logger  // optional: silent
 }
 
 // Desk carries out the operations, and runs the jobs while Run does. It is safe for concurrent use.
@@ -52,6 +53,9 @@ type Desk struct {
 func New(o Options) *Desk {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Keep == 0 {
+		o.Keep = DefaultKeep
 	}
 	return &Desk{o: o, running: map[jobKey]chan struct{}{}}
 }

@@ -351,7 +351,7 @@ func TestJob_survivesACrashAtEachStep(t *testing.T) {
 				w.patients(30)
 				w.endpoint.take()
 				w.halt()
-				w.db = &mortal{DB: w.model, left: left + 1}
+				w.db = &mortal{DB: w.model, left: left + 2}
 				w.start()
 				r := w.must(202, "POST", "Subscription/s/"+kind+"&rate=30", "")
 				time.Sleep(500 * time.Millisecond)

@@ -327,3 +327,31 @@ func TestOperations_areListedAndStayWithTheirSubscription(t *testing.T) {
 		}
 	})
 }
+
+func TestDeliveries_areKeptForAMonth(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.subscribe("s", "Patient", noRetries)
+		w.patients(2)
+		time.Sleep(29 * 24 * time.Hour)
+		w.put("Patient", "late", "")
+		synctest.Wait()
+		if all, _ := w.list("Subscription/s/$deliveries"); len(all) != 3 {
+			t.Errorf("within the time %d are listed", len(all))
+		}
+		time.Sleep(2*24*time.Hour + time.Minute)
+		synctest.Wait()
+		if all, _ := w.list("Subscription/s/$deliveries"); !slices.Equal(sequences(all), []string{"3"}) {
+			t.Errorf("after it %v are listed", sequences(all))
+		}
+		p := w.must(200, "POST", "Subscription/s/$explain?reference=Patient/p1", "").parameters(t)
+		if p.get("outcome") != "expired" || p.get("sequence") != "1" {
+			t.Errorf("it is explained as %+v", p)
+		}
+		if got, _ := w.run("Subscription/s/$backfill"); got != nil {
+			t.Errorf("what was delivered long ago is sent again: %v", got)
+		}
+		if got, _ := w.run("Subscription/s/$backfill?force=true"); !slices.Equal(got, []uint64{1, 2, 3}) {
+			t.Errorf("forced it sends %v", got)
+		}
+	})
+}

@@ -25,10 +25,11 @@ const (
 // errEnded says that a job isn't going on any more.
 var errEnded = errors.New("the job has ended")
 
-// Run carries the jobs on until ctx ends, which is no error: they go on with the next start.
+// Run carries the jobs on and drops old attempts until ctx ends, which is no error: jobs go on with the next start.
 func (d *Desk) Run(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	defer jobs.Wait()
+	jobs.Go(func() { d.expire(ctx) }) // ends with ctx
 	d.mu.Lock()
 	d.begin = func(k jobKey) {
 		jobs.Go(func() { d.carryOn(ctx, k) }) // ends with the job, or with ctx

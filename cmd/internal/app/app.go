@@ -119,7 +119,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	s.desk = operate.New(operate.Options{
 		DB: s.db, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
-		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Log: o.Log,
+		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env},

@@ -32,6 +32,7 @@ type Options struct {
 	SearchParameters string
 	ErrorAfter       string // failures,duration
 	OffAfter         time.Duration
+	KeepAttempts     time.Duration // 0 is 30 days
 	MaxBody          int64
 	MaxBundle        int64
 	Validation       string // off, structure or strict; "" is structure
@@ -81,6 +82,9 @@ func (o Options) read() (settings, problems) {
 	o.readErrorAfter(&s, &p)
 	if o.OffAfter <= 0 {
 		p.add("--off-after %s must be above zero", o.OffAfter)
+	}
+	if o.KeepAttempts < 0 {
+		p.add("--keep-attempts %s must not be below zero", o.KeepAttempts)
 	}
 	if o.MaxBody <= 0 || o.MaxBundle < o.MaxBody {
 		p.add("--max-body %d must be above zero, and --max-bundle %d not below it", o.MaxBody, o.MaxBundle)
