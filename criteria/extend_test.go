@@ -96,14 +96,22 @@ func TestExtend_refuses(t *testing.T) {
 		{"a composite without components", []string{`type:"composite"`}, "component", "needs components"},
 		{"a component without a definition", []string{`type:"composite"`, `component:[{"expression":"use"}]`}, "component[0].definition", "is missing"},
 		{"a component that is none", []string{`type:"composite"`, `component:["use"]`}, "component[0]", "must be a JSON object"},
-		{"a component that doesn't resolve", []string{`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
-			compositeOf + `http://example.org/nothing","expression":"value"}]`}, "component[1].definition", "http://example.org/nothing is not a search parameter of Observation"},
-		{"a component's expression", []string{`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
-			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-value-quantity","expression":"values"}]`}, "component[1].expression", "no element values"},
-		{"a component of the wrong type", []string{`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
-			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-value-quantity","expression":"status"}]`}, "component[1].expression", "a quantity parameter can't be made of code"},
-		{"a composite of composites", []string{`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
-			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-code-value-quantity","expression":"value"}]`}, "component[1].definition", "is a composite itself"},
+		{"a component that doesn't resolve", []string{
+			`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
+			compositeOf + `http://example.org/nothing","expression":"value"}]`,
+		}, "component[1].definition", "http://example.org/nothing is not a search parameter of Observation"},
+		{"a component's expression", []string{
+			`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
+			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-value-quantity","expression":"values"}]`,
+		}, "component[1].expression", "no element values"},
+		{"a component of the wrong type", []string{
+			`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
+			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-value-quantity","expression":"status"}]`,
+		}, "component[1].expression", "a quantity parameter can't be made of code"},
+		{"a composite of composites", []string{
+			`type:"composite"`, `base:["Observation"]`, `expression:"Observation"`,
+			compositeOf + `http://hl7.org/fhir/SearchParameter/Observation-code-value-quantity","expression":"value"}]`,
+		}, "component[1].definition", "is a composite itself"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

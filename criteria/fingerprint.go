@@ -16,15 +16,15 @@ import (
 // keeps a version of its own for those.
 func (p *Param) Fingerprint() string {
 	h := sha256.New()
-	p.print(h)
+	p.tell(h)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-func (p *Param) print(w io.Writer) {
+func (p *Param) tell(w io.Writer) {
 	fmt.Fprintf(w, "%q %q %v %q %q %q %q\n", p.URL, p.Code, p.Kind, p.Type, p.Expression, p.Usage, p.Targets)
 	for i := range p.Components {
 		fmt.Fprintf(w, "%q ", p.Components[i].Expression)
-		p.Components[i].Param.print(w)
+		p.Components[i].Param.tell(w)
 	}
 }
 

@@ -126,8 +126,10 @@ func (w *world) naiveTriggers(o Options) map[store.Lane][]verdict {
 }
 
 func drawTriggered(rt *rapid.T) string {
-	q := rapid.SampledFrom([]string{"Patient", "Patient?gender=male", "Patient?gender=male,other&active=true", "Patient?active=true",
-		"Patient?gender:not=female", "Patient?_id=2", "[Basic,Patient]", "[*]", "Patient?birthdate=ge2012"}).Draw(rt, "criteria")
+	q := rapid.SampledFrom([]string{
+		"Patient", "Patient?gender=male", "Patient?gender=male,other&active=true", "Patient?active=true",
+		"Patient?gender:not=female", "Patient?_id=2", "[Basic,Patient]", "[*]", "Patient?birthdate=ge2012",
+	}).Draw(rt, "criteria")
 	var ee []string
 	switch code := rapid.SampledFrom([]string{"", "matches", "enters", "leaves", "changes"}).Draw(rt, "trigger"); code {
 	case "":
@@ -145,8 +147,10 @@ func drawTriggered(rt *rapid.T) string {
 			ee = append(ee, interaction(i))
 		}
 	}
-	if x := rapid.SampledFrom([]string{"", "", "%current.active and %previous.active = false", "%previous.empty() or %previous.gender != %current.gender",
-		"gender = 'male' and %resource.active", "1 / iif(active, 1, 0) = 1"}).Draw(rt, "expression"); x != "" {
+	if x := rapid.SampledFrom([]string{
+		"", "", "%current.active and %previous.active = false", "%previous.empty() or %previous.gender != %current.gender",
+		"gender = 'male' and %resource.active", "1 / iif(active, 1, 0) = 1",
+	}).Draw(rt, "expression"); x != "" {
 		ee = append(ee, fhirPathCriteria(x))
 	}
 	s := on(q, ee...)

@@ -181,7 +181,7 @@ func equalLists(a, b []*node) bool {
 
 // operand is a literal or what a path finds. A secret is compared as its mask, as its reader sees it.
 func (s selector) operand(e *fhirpath.Expr, p *place) ([]*node, *fhir.Error) {
-	literal := ""
+	var literal string
 	switch e.Op {
 	case fhirpath.Text:
 		literal = string(quote(e.Name))

@@ -46,7 +46,7 @@ func appendPosting(block []byte, prev, p posting) []byte {
 		block = binary.AppendUvarint(block, zigzag<<2|sameField)
 		return binary.AppendUvarint(block, p.value-prev.value)
 	default:
-		return binary.AppendUvarint(block, uint64(d)<<2|sameValue)
+		return binary.AppendUvarint(block, uint64(d)<<2|sameValue) //nolint:staticcheck // sameValue is 0, and one of three
 	}
 }
 

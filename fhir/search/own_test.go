@@ -91,7 +91,7 @@ func TestOwnIndex_findsWhatAWalkFinds(t *testing.T) {
 				params := rapid.SliceOfN(rapid.SampledFrom(ownParams), 1, 3).Draw(t, "params")
 				query, _, err := criteria.ParseParams("Patient", params, defs, true)
 				if err != nil || len(query.Terms()) == 0 {
-					return nil // not defined, or otherwise
+					return nil //nolint:nilerr // not defined, or otherwise
 				}
 				find := func(o search.Options) (refs []string) {
 					found, err := search.New(db, h.defs, o).Matching(ctx, r, at, query, search.Request{Tenant: who}, 100)
@@ -221,9 +221,9 @@ func TestOwnIndex_searchesBesideItsFollower(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { // ends with ctx
-		for busy := true; ctx.Err() == nil; {
-			var err error
-			if busy, err = own.Step(ctx); err != nil {
+		for ctx.Err() == nil {
+			busy, err := own.Step(ctx)
+			if err != nil {
 				done <- err
 				return
 			}

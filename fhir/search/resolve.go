@@ -24,7 +24,7 @@ func (e *Engine) ResolverWithin(ctx context.Context, r store.Reader, tenant stri
 
 // resolver is a criteria.Resolver over a state.
 type resolver struct {
-	ctx    context.Context // of the search that it is part of
+	ctx    context.Context //nolint:containedctx // of the search that it is part of; criteria know no contexts
 	index  *Index          // nil: there is none
 	state  state
 	tenant string

@@ -116,7 +116,7 @@ func TestExamples_mutationIsRefusedAtItsPlace(t *testing.T) {
 			if err := json.Unmarshal(body, &v); err != nil {
 				t.Fatal(err)
 			}
-			spots := places(v.(map[string]any), string(doc.Root().Get("resourceType").Text()))
+			spots := places(v.(map[string]any), doc.Root().Get("resourceType").Text())
 			spots = m.among(spots)
 			if len(spots) == 0 {
 				continue

@@ -174,8 +174,10 @@ func TestExpression_survivesAPanicOfTheEngine(t *testing.T) {
 }
 
 func FuzzCompile(f *testing.F) {
-	for _, s := range []string{"%current.active", "name.where(family = 'x').exists() and %previous.empty()", "1 'mg' + 2 'kg' > 3 'g'",
-		"name.given[0].substring(1, 2) in ('a' | 'b')", "@2020-01-01T00:00:00Z < now() - 3 days", "iif(a is Quantity, a as Quantity, {}).value"} {
+	for _, s := range []string{
+		"%current.active", "name.where(family = 'x').exists() and %previous.empty()", "1 'mg' + 2 'kg' > 3 'g'",
+		"name.given[0].substring(1, 2) in ('a' | 'b')", "@2020-01-01T00:00:00Z < now() - 3 days", "iif(a is Quantity, a as Quantity, {}).value",
+	} {
 		f.Add(s)
 	}
 	doc := document(f, `{"resourceType":"Patient","id":"x","active":true,"name":[{"family":"x","given":["y"]}],"a":1.5,"multipleBirthInteger":2}`)

@@ -60,7 +60,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to stop
+			return nil // it was told to stop
 		}
 		return fmt.Errorf("read the jobs: %w", err)
 	}

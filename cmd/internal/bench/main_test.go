@@ -108,7 +108,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(binaryFolder, "fhirhook")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", path, "fhirhook/cmd/fhirhook").CombinedOutput(); err != nil { //nolint:noctx // as long as it takes
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", path, "fhirhook/cmd/fhirhook").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
@@ -125,7 +125,7 @@ func startServer(b *testing.B, data string) *bench.Process {
 		if err != nil {
 			b.Fatal(err)
 		}
-		command = exec.Command(path, "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data) //nolint:noctx // its life is the benchmark's
+		command = exec.Command(path, "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data)
 	}
 	return start(b, command, data)
 }
@@ -143,7 +143,7 @@ func startFloor(b *testing.B, endpoint string) *bench.Process {
 
 // again is this binary once more, in a role.
 func again(role string) *exec.Cmd {
-	command := exec.Command(os.Args[0], "-test.run=^$") //nolint:noctx // its life is the benchmark's
+	command := exec.Command(os.Args[0], "-test.run=^$")
 	command.Env = append(os.Environ(), role)
 	return command
 }

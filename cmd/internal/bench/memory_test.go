@@ -146,7 +146,7 @@ func caughtUp(b *testing.B, p *bench.Process) {
 // metric reads one value of /metrics, 0 if it isn't there.
 func metric(b *testing.B, p *bench.Process, name string) float64 {
 	b.Helper()
-	response, err := http.Get(strings.TrimSuffix(p.Base, "/fhir/R4") + "/metrics") //nolint:noctx // a benchmark
+	response, err := http.Get(strings.TrimSuffix(p.Base, "/fhir/R4") + "/metrics")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func subscribe(b *testing.B, p *bench.Process, endpoint string, criteria ...stri
 		body := fmt.Sprintf(`{"resourceType":"Subscription","status":"requested","reason":"benchmark","criteria":%q,`+
 			`"channel":{"type":"rest-hook","endpoint":%q,"payload":"application/fhir+json"},`+
 			`"extension":[{"url":"https://www.medplum.com/fhir/StructureDefinition/subscription-secret","valueString":"a-long-enough-secret"}]}`, c, endpoint)
-		response, err := http.Post(p.Base+"/Subscription", "application/fhir+json", strings.NewReader(body)) //nolint:noctx // a benchmark
+		response, err := http.Post(p.Base+"/Subscription", "application/fhir+json", strings.NewReader(body))
 		if err != nil {
 			b.Fatal(err)
 		}

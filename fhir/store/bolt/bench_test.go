@@ -109,7 +109,7 @@ func verdict(lane int, number uint64) store.Notification {
 		Lane:   store.Lane{Tenant: fhir.DefaultTenant, Subscription: fmt.Sprintf("0197a2c4-0000-7000-8000-%012d", lane)},
 		Number: number, Version: number + 1, Interaction: fhir.Create,
 		Updated: someTime.Add(time.Duration(number) * time.Millisecond), // another notification each
-		Focus: fhir.Key{Tenant: fhir.DefaultTenant, Type: "Observation", ID: "0197a2c4-1111-7000-8000-000000000000"},
+		Focus:   fhir.Key{Tenant: fhir.DefaultTenant, Type: "Observation", ID: "0197a2c4-1111-7000-8000-000000000000"},
 	}
 }
 

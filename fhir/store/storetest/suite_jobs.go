@@ -43,7 +43,8 @@ var jobTests = []promise{
 			want    []store.Numbered
 		}{
 			{"all lanes in order", focus, 2, at, []store.Numbered{
-				{Lane: lane("a"), Number: 300}, {Lane: lane("a"), Number: 4, Cause: "Task/1"}, {Lane: lane("b"), Number: 7}}},
+				{Lane: lane("a"), Number: 300}, {Lane: lane("a"), Number: 4, Cause: "Task/1"}, {Lane: lane("b"), Number: 7},
+			}},
 			{"another version", focus, 3, at, []store.Numbered{{Lane: lane("a"), Number: 5}}},
 			{"another id", longer, 2, at, []store.Numbered{{Lane: lane("a"), Number: 6}}},
 			{"another tenant", foreign, 2, at, []store.Numbered{{Lane: store.Lane{Tenant: "other", Subscription: "a"}, Number: 1}}},
