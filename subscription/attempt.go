@@ -144,28 +144,48 @@ func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subs
 		Subscription: n.Lane.Subscription,
 		Sequence:     n.Number,
 		Attempt:      n.Tries + 1,
-		Event:        EventName(n.Focus.Type, n.Interaction),
 		Interaction:  n.Interaction.String(),
 		Type:         string(n.Focus.Type),
 		Focus:        n.Focus.ID,
 		Version:      strconv.FormatUint(n.Version, 10),
 		Updated:      n.Updated,
 	}
-	if n.Interaction == fhir.Delete {
-		return m, nil
-	}
-	err := d.o.DB.View(ctx, func(r store.Reader) error {
-		v, err := r.Version(n.Focus, n.Version)
-		if err != nil {
-			return fmt.Errorf("read %s/_history/%d: %w", n.Focus, n.Version, err)
+	err := d.o.DB.View(ctx, func(r store.Reader) (err error) {
+		version := func(number uint64) (*fhir.Resource, error) {
+			v, err := r.Version(n.Focus, number)
+			if err != nil {
+				return nil, fmt.Errorf("read %s/_history/%d: %w", n.Focus, number, err)
+			}
+			return v, nil
 		}
-		m.Body = v.JSON
-		if v.Key.Type == fhir.Subscription {
-			m.Body = d.o.Redact(v)
+		if m.Event, err = sub.Names.of(n, version); err != nil {
+			return err
 		}
-		return nil
+		m.Body, err = d.body(n, sub, version)
+		return err
 	})
 	return m, err
+}
+
+// body is what a notification shows of its focus: the version that is owed, of a deletion the one that it
+// ended, if the dialect sends that.
+func (d *Deliverer) body(n store.Notification, sub *Subscription, version func(uint64) (*fhir.Resource, error)) ([]byte, error) {
+	number := n.Version
+	if n.Interaction == fhir.Delete {
+		if !sub.LastOnDelete {
+			return nil, nil
+		}
+		number--
+	}
+	v, err := version(number)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Key.Type == fhir.Subscription:
+		return d.o.Redact(v), nil
+	default:
+		return v.JSON, nil
+	}
 }
 
 // judge decides what follows from an attempt: for the notification, the breaker and the lane's health. It

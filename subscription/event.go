@@ -1,31 +1,79 @@
 package subscription
 
 import (
-	"strings"
+	"errors"
+	"fmt"
 
+	"fhirhook/channel/resthook"
+	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/store"
 )
 
 // EventName is the generic name of a change: the type in kebab-case and what happened to it, as in
 // practitioner-role.created. Update-as-create and the revival of a deleted resource are created.
 func EventName(t fhir.Type, i fhir.Interaction) string {
-	var b strings.Builder
-	for n, c := range string(t) {
-		if c >= 'A' && c <= 'Z' {
-			if n > 0 {
-				b.WriteByte('-')
-			}
-			c += 'a' - 'A'
+	return resthook.Naming{}.Name(string(t), i.String())
+}
+
+// Names is what a dialect calls changes: its catalogue, with the criteria compiled. nil has generic names only.
+type Names struct {
+	dialect resthook.Dialect
+	queries map[string]*criteria.Query // by criteria with their type
+}
+
+// newNames compiles a dialect's catalogue. Its criteria mean what R4 says, whatever a tenant defines, for they
+// are the same words to every receiver; and they are about the resource alone, so that a name can be found
+// again at each attempt.
+func newNames(d resthook.Dialect) (*Names, error) {
+	n := &Names{dialect: d, queries: map[string]*criteria.Query{}}
+	for _, e := range d.Events {
+		if e.Criteria == "" {
+			continue
 		}
-		b.WriteRune(c)
+		text := criteriaOf(e)
+		q, err := criteria.Parse(text, criteria.R4())
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("dialect %s: event %s: %w", d.Name, e.Name, err)
+		case q.Far():
+			return nil, fmt.Errorf("dialect %s: event %s: %s looks at other resources, and a name can't", d.Name, e.Name, text)
+		}
+		n.queries[text] = q
 	}
-	switch i {
-	case fhir.Create:
-		b.WriteString(".created")
-	case fhir.Update:
-		b.WriteString(".updated")
-	case fhir.Delete:
-		b.WriteString(".deleted")
+	return n, nil
+}
+
+func criteriaOf(e resthook.Event) string { return e.Type + "?" + e.Criteria }
+
+// of names the change that a notification is about. It reads versions only if the name depends on them.
+func (n *Names) of(owed store.Notification, version func(uint64) (*fhir.Resource, error)) (name string, err error) {
+	if n == nil {
+		return EventName(owed.Focus.Type, owed.Interaction), nil
 	}
-	return b.String()
+	name = n.dialect.Event(string(owed.Focus.Type), owed.Interaction.String(), func(e resthook.Event) bool {
+		fits, problem := n.fits(e, owed, version)
+		err = errors.Join(err, problem)
+		return fits
+	})
+	return name, err
+}
+
+// fits tells whether a change meets the criteria of a catalogue entry. A delete is judged on the version that
+// it ended, like everywhere.
+func (n *Names) fits(e resthook.Event, owed store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
+	judged := owed.Version
+	if owed.Interaction == fhir.Delete {
+		judged--
+	}
+	env := criteria.Env{Now: owed.Updated}
+	v, err := version(judged)
+	if err != nil || !n.queries[criteriaOf(e)].Match(v, env) {
+		return false, err
+	}
+	if !e.Enters || owed.Interaction != fhir.Update {
+		return true, nil
+	}
+	before, err := version(judged - 1)
+	return err == nil && !n.queries[criteriaOf(e)].Match(before, env), err
 }

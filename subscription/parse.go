@@ -165,6 +165,7 @@ func (r *reading) resolve() Rules {
 	}
 	r.s.Ladder = ladder(rules.Ladder, set)
 	r.s.SkipBacklog = set.backlog.value
+	r.s.LastOnDelete, r.s.Names = rules.LastOnDelete, rules.Names
 	r.s.Target = channel.Target{Dialect: set.dialect.value, Signature: set.signature.value, Timeout: set.timeout.value}
 	if set.secret.path != "" {
 		r.s.Target.Secrets = []string{set.secret.value}

@@ -260,7 +260,10 @@ func TestParse_reads(t *testing.T) {
 			if got.Query == nil {
 				t.Error("no query")
 			}
-			got.Query = nil
+			if got.Names == nil {
+				t.Error("no names for changes")
+			}
+			got.Query, got.Names = nil, nil
 			got.End = got.End.UTC()
 			if tt.name == "medplum hears of deletes" {
 				got.Ladder.GiveUp = tt.want.Ladder.GiveUp // it ends with its requests; the dialect's own test says when

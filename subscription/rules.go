@@ -12,6 +12,8 @@ import (
 type Rules struct {
 	Interactions Interactions // that notify if the Subscription names none
 	Deletes      bool         // it has a message for deletions
+	LastOnDelete bool         // which carries the version that was ended
+	Names        *Names       // of changes
 	Ladder       Ladder
 	Orders       []Order // that may be asked for; the first is the default
 	// Header reads a line of channel.header, or says what is wrong with it without giving away its value. All
@@ -22,7 +24,8 @@ type Rules struct {
 // RulesOf reads the rules out of a dialect's data. An error is a mistake in that data.
 func RulesOf(d resthook.Dialect) (Rules, error) {
 	r := Rules{
-		Deletes: d.CanDelete(),
+		Deletes:      d.CanDelete(),
+		LastOnDelete: d.DeleteCarriesVersion(),
 		Header: func(line string, t channel.Target) (channel.Header, error) {
 			return resthook.ParseHeader(line, d.For(t))
 		},
@@ -50,6 +53,9 @@ func RulesOf(d resthook.Dialect) (Rules, error) {
 		return Rules{}, fmt.Errorf("dialect %s names no order", d.Name)
 	}
 	var err error
+	if r.Names, err = newNames(d); err != nil {
+		return Rules{}, err
+	}
 	if r.Ladder, err = ParseLadder(d.Ladder); err != nil {
 		return Rules{}, fmt.Errorf("dialect %s: ladder: %w", d.Name, err)
 	}

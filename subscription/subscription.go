@@ -56,7 +56,9 @@ type Subscription struct {
 	PreviousUntil time.Time      // when it ends
 	Ladder        Ladder
 	Order         Order
-	SkipBacklog   bool // subscription-backlog = skip
+	SkipBacklog   bool   // subscription-backlog = skip
+	LastOnDelete  bool   // the message of a deletion carries the version that it ended
+	Names         *Names // of changes, as the dialect has them
 }
 
 // Interactions is the set of interactions that notify.
