@@ -29,7 +29,7 @@ var offered = map[Kind][]string{
 	Quantity:  {modifierMissing},
 	String:    {modifierMissing, modifierExact, modifierContains, modifierText},
 	Token:     {modifierMissing, modifierNot, modifierText},
-	Reference: {modifierMissing, modifierIdentifier},
+	Reference: {modifierMissing},
 	URI:       {modifierMissing, modifierAbove, modifierBelow},
 	Special:   {modifierMissing},
 }
@@ -76,6 +76,9 @@ func (p *Param) Modifiers() []string {
 			all = append(all, conceptual...)
 		}
 	case Reference:
+		if p.selects("Reference") { // a canonical has no identifier beside it
+			all = append(all, modifierIdentifier)
+		}
 		switch {
 		case len(p.hierarchies()) > 0:
 			all = append(all, modifierAbove, modifierBelow)

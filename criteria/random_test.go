@@ -226,7 +226,9 @@ func drawPair(t *rapid.T, kind string) Pair {
 	case String:
 		modifiers = append(modifiers, modifierExact, modifierContains)
 	case Reference:
-		modifiers = append(modifiers, modifierIdentifier)
+		if p.selects("Reference") {
+			modifiers = append(modifiers, modifierIdentifier)
+		}
 	}
 	switch m := rapid.SampledFrom(modifiers).Draw(t, "modifier"); m {
 	case "":
