@@ -53,7 +53,8 @@ type streams struct{ out, err io.Writer }
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var cli commands
 	exited := -1
-	parser, err := kong.New(&cli,
+	var read values
+	parser, err := kong.New(&cli, append(read.options(),
 		kong.Name("fhirhook"),
 		kong.Description("A FHIR R4 Subscription server: resources in, signed and recorded notifications out."),
 		kong.DefaultEnvars("FHIRHOOK"),
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{stdout, stderr}),
-	)
+	)...)
 	if err != nil {
 		fmt.Fprintln(stderr, "fhirhook:", err)
 		return exitFailure
@@ -82,17 +83,38 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if exited >= 0 {
 		return exited // --help
 	}
+	var wrong []error
 	if err != nil {
-		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", err)
-		return exitUsage
-	}
-	if file != nil {
-		if err := file.unknown(chosen); err != nil {
-			fmt.Fprintln(stderr, "fhirhook:", err)
-			return exitUsage
+		wrong = append(wrong, err)
+		if parsing, ok := errors.AsType[*kong.ParseError](err); ok {
+			chosen = parsing.Context // as far as it got
 		}
 	}
+	if chosen != nil {
+		wrong = append(read.problems(chosen), wrong...)
+	}
+	if file != nil && chosen != nil && chosen.Command() != "" {
+		wrong = append(wrong, file.unknown(chosen)) // nil is left out by Join
+	}
+	if errors.Join(wrong...) != nil {
+		if c, ok := checkable(chosen); ok && err == nil {
+			wrong = append(wrong, c.check(streams{stdout, stderr}))
+		}
+		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", errors.Join(wrong...))
+		return exitUsage
+	}
 	return report(chosen.Run(), stderr)
+}
+
+// checker is a command that can name the problems of its flags without running.
+type checker interface{ check(streams) error }
+
+func checkable(chosen *kong.Context) (checker, bool) {
+	if chosen == nil || chosen.Selected() == nil {
+		return nil, false
+	}
+	c, ok := chosen.Selected().Target.Addr().Interface().(checker)
+	return c, ok
 }
 
 // report prints an error once and says how the process ends.

@@ -49,6 +49,9 @@ func (c *serveCmd) options(s streams) app.Options {
 	}
 }
 
+// check implements checker.
+func (c *serveCmd) check(s streams) error { return c.options(s).Check() }
+
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	app.TuneCollector()

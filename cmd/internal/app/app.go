@@ -45,22 +45,14 @@ type Server struct {
 // New checks the options, opens the store and listens. An error that the operator can mend in the
 // configuration is an ErrConfiguration and names every problem. A Server that isn't Run must be Closed.
 func New(ctx context.Context, o Options) (_ *Server, err error) {
-	set, wrong := o.read()
-	policy, err := resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP)
-	if err != nil {
-		wrong.add("%w", err)
-	}
-	dialects, err := subscription.NewDialectTable(o.Dialect, resthook.Dialects()...)
-	if err != nil {
-		wrong.add("--dialect: %w", err)
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	definitions := loadDefinitions(o.SearchParameters, &wrong, o.Log)
-	if err := wrong.err(); err != nil {
+	set, parts, err := o.prepare()
+	if err != nil {
 		return nil, err
 	}
+	policy, dialects, definitions := parts.policy, parts.dialects, parts.definitions
 
 	s := &Server{log: o.Log, drain: o.Drain}
 	defer func() {
@@ -142,6 +134,35 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
+}
+
+// parts are what options alone decide.
+type parts struct {
+	policy      resthook.Policy
+	dialects    *subscription.DialectTable
+	definitions *criteria.Definitions
+}
+
+// prepare reads the options. Its error is an ErrConfiguration that names every problem.
+func (o Options) prepare() (set settings, p parts, err error) {
+	set, wrong := o.read()
+	if p.policy, err = resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP); err != nil {
+		wrong.add("%w", err)
+	}
+	if p.dialects, err = subscription.NewDialectTable(o.Dialect, resthook.Dialects()...); err != nil {
+		wrong.add("--dialect: %w", err)
+	}
+	p.definitions = loadDefinitions(o.SearchParameters, &wrong, o.Log)
+	return set, p, wrong.err()
+}
+
+// Check names every problem of the options with an ErrConfiguration, and touches nothing.
+func (o Options) Check() error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	_, _, err := o.prepare()
+	return err
 }
 
 // baseOf is [base]: what the operator says, else where the server listens.

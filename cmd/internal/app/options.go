@@ -83,6 +83,9 @@ func (o Options) read() (settings, problems) {
 	if o.OffAfter <= 0 {
 		p.add("--off-after %s must be above zero", o.OffAfter)
 	}
+	if o.Drain < 0 {
+		p.add("--drain %s must not be below zero", o.Drain)
+	}
 	if o.KeepAttempts < 0 {
 		p.add("--keep-attempts %s must not be below zero", o.KeepAttempts)
 	}
