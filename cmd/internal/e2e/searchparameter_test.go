@@ -114,7 +114,7 @@ func TestServer_searchParameterOfAClient(t *testing.T) {
 	if !strings.HasPrefix(got[2].resource, "Patient/"+missed+"/") || got[2].sequence != 3 {
 		t.Errorf("notified of %s as number %d", got[2].resource, got[2].sequence)
 	}
-	if n, body := p.totalOf("Patient?" + url.Values{"nick:exact": {"Bob"}}.Encode()); n != 3 {
+	if n, body := p.totalOf("Patient?" + url.Values{"nick:exact": {"Bob"}}.Encode()); n != 4 {
 		t.Errorf("found %d: %s", n, body)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; { // it is indexed behind the answers' back
