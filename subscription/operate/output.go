@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"fhirhook/fhir"
@@ -29,7 +30,17 @@ func (o *output) text(name, member, value string) {
 	}
 }
 
-func (o *output) string(name, value string) { o.text(name, "valueString", value) }
+// string writes a text that may come from outside, as a receiver's answer does: without what R4 allows in no
+// string (datatypes.html#string).
+func (o *output) string(name, value string) {
+	o.text(name, "valueString", strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
+			return '\uFFFD'
+		}
+		return r
+	}, value))
+}
+
 func (o *output) code(name, value string)   { o.text(name, "valueCode", value) }
 func (o *output) flag(name string, value bool) {
 	o.raw(name, "valueBoolean", strconv.AppendBool(nil, value))
