@@ -25,6 +25,7 @@ func TestServer_knowsItsBase(t *testing.T) {
 		{"from a proxy, mapped", "", "[::ffff:10.1.2.3]:5", forwarded("https", "public.example"), "https://public.example/fhir/R4"},
 		{"from a chain of proxies", "", "[::1]:5", forwarded("https, http", "public.example, inner"), "https://public.example/fhir/R4"},
 		{"nonsense from a proxy", "", "10.1.2.3:5", forwarded("gopher", ""), "http://fhir.example/fhir/R4"},
+		{"no host from a proxy", "", "10.1.2.3:5", forwarded("https", `evil"<x> /y`), "https://fhir.example/fhir/R4"},
 		{"configured", "https://public.example/r4/", "10.1.2.3:5", forwarded("https", "other.example"), "https://public.example/r4"},
 		{"configured root", "https://public.example", "192.0.2.1:5", nil, "https://public.example/fhir/R4"},
 	}

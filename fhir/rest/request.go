@@ -266,12 +266,15 @@ func (q *request) base() string {
 		if v := first(in.Header.Get(echo.HeaderXForwardedProto)); v == "http" || v == "https" {
 			scheme = v
 		}
-		if v := first(in.Header.Get("X-Forwarded-Host")); v != "" {
+		if v := first(in.Header.Get("X-Forwarded-Host")); v != "" && strings.Trim(v, hostLetters) == "" {
 			host = v
 		}
 	}
 	return scheme + "://" + host + Prefix
 }
+
+// hostLetters are those that stand in a host and port. A name with others would break the URLs that it goes into.
+const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:[]"
 
 func first(list string) string {
 	v, _, _ := strings.Cut(list, ",")
