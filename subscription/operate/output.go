@@ -41,7 +41,7 @@ func (o *output) string(name, value string) {
 	}, value))
 }
 
-func (o *output) code(name, value string)   { o.text(name, "valueCode", value) }
+func (o *output) code(name, value string) { o.text(name, "valueCode", value) }
 func (o *output) flag(name string, value bool) {
 	o.raw(name, "valueBoolean", strconv.AppendBool(nil, value))
 }
