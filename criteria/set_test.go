@@ -219,10 +219,12 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
+// BenchmarkLinear tries the criteria of the larger set one by one.
 func BenchmarkLinear(b *testing.B) {
-	queries := make([]*Query, 10_000)
-	for i := range queries {
-		queries[i] = query(b, fmt.Sprintf("Observation?code=http://loinc.org|c%d", i))
+	set := fill(b, 100_000)
+	queries := make([]*Query, 0, set.Len())
+	for _, e := range set.byID {
+		queries = append(queries, e.query)
 	}
 	r := resource(b, glucose)
 	r.Doc()
