@@ -101,6 +101,9 @@ func parseReference(s, modifier string) (Value, *fhir.Error) {
 	if len(parts) > 2 {
 		return nil, fhir.Errorf(fhir.Value, "", `%q has more than one |: write url or url|version, and \| for a | within`, clip(s))
 	}
+	if parts[0] == "" {
+		return nil, fhir.Errorf(fhir.Value, "", "%q has no reference before the |: write an id, Type/id, a URL, or url|version", clip(s))
+	}
 	v := &referenceValue{target: targetOf(unescape(parts[0]))}
 	if len(parts) == 2 && parts[1] != "" {
 		v.version = unescape(parts[1])

@@ -32,6 +32,9 @@ func parseURI(s, modifier string) (Value, *fhir.Error) {
 	}
 	v := &uriValue{url: unescape(parts[0]), modifier: modifier}
 	v.whole = v.url
+	if v.url == "" {
+		return nil, fhir.Errorf(fhir.Value, "", "%q has no url: write url or url|version", clip(s))
+	}
 	if len(parts) == 2 && parts[1] != "" {
 		v.version = unescape(parts[1])
 		v.whole += "|" + v.version
