@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -80,7 +83,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	admission := parsing
 	admission.Policy = policy
 	admitting := subscription.NewGate(admission)
-	env := criteria.Env{Bases: []string{s.base}, Zone: time.UTC}
+	env := criteria.Env{Bases: basesOf(set.baseURL, addr), Zone: time.UTC}
 	counters := newMetrics(s)
 
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
@@ -171,6 +174,24 @@ func baseOf(configured, addr string) string {
 		return "http://" + addr + rest.Prefix
 	}
 	return configured
+}
+
+// basesOf are the URLs that references to the server's own resources begin with. Where nobody says what the
+// server is called, and it listens on loopback, those are all the names that loopback has: clients use one as
+// well as the other, and the server answers with the one that it was called by.
+func basesOf(configured, addr string) []string {
+	bases := []string{baseOf(configured, addr)}
+	listen, err := netip.ParseAddrPort(addr)
+	if configured != "" || err != nil || !listen.Addr().IsLoopback() && !listen.Addr().IsUnspecified() {
+		return bases
+	}
+	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
+		base := baseOf("", net.JoinHostPort(host, strconv.Itoa(int(listen.Port()))))
+		if !slices.Contains(bases, base) {
+			bases = append(bases, base)
+		}
+	}
+	return bases
 }
 
 // BaseURL is where the FHIR endpoint is.
