@@ -33,7 +33,19 @@ func Parse(expression string, d *Definitions) (*Query, error) {
 	}
 	pairs = slices.DeleteFunc(pairs, func(p Pair) bool { return p.Name == "_format" || p.Name == "_pretty" })
 	b := builder{types: types, table: d, results: true}
-	return b.query(pairs)
+	q, err := b.query(pairs)
+	if err != nil {
+		return nil, err
+	}
+	// A search ignores a parameter without a value (R4 search.html); criteria that did so would watch more than
+	// their author meant.
+	for _, p := range pairs {
+		if strings.Trim(p.Value, ",") == "" {
+			name, _, _ := strings.Cut(p.Name, ":")
+			return nil, fhir.Errorf(fhir.Value, "http."+name, "%q has no value: give it one, or leave it out", p.Name)
+		}
+	}
+	return q, nil
 }
 
 // ParseParams compiles the filters of GET [base]/Type?… (t is "" at [base]?…, where _type names the types
