@@ -35,8 +35,11 @@ func TestDeliverer_changesAreNamedByTheDialect(t *testing.T) {
 		{"kit", "DiagnosticReport", []map[string]any{final, nil}, "diagnostic-report.created diagnostic-report.deleted"},
 		{"clinik", "DiagnosticReport", []map[string]any{preliminary, final, nil, final}, "lab.created lab.updated lab.deleted lab.created"},
 		{"clinik", "Patient", []map[string]any{{}}, "patient.created"},
-		{"healthsync", "DiagnosticReport", []map[string]any{preliminary, final, {"status": "final", "language": "de"}, preliminary, final, nil, final},
-			"diagnostic-report.created analysis.completed diagnostic-report.updated diagnostic-report.updated analysis.completed diagnostic-report.deleted analysis.completed"},
+		{
+			"healthsync", "DiagnosticReport",
+			[]map[string]any{preliminary, final, {"status": "final", "language": "de"}, preliminary, final, nil, final},
+			"diagnostic-report.created analysis.completed diagnostic-report.updated diagnostic-report.updated analysis.completed diagnostic-report.deleted analysis.completed",
+		},
 		{"healthsync", "Consent", []map[string]any{{"status": "active"}, {"status": "rejected"}, nil}, "share.created share.revoked share.revoked"},
 		{"webhook-events", "Library", []map[string]any{{}, {"active": true}, nil}, "libraries.created libraries.updated libraries.removed"},
 	}

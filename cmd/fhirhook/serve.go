@@ -31,6 +31,7 @@ type serveCmd struct {
 	KeepAttempts     time.Duration `help:"How long attempts are kept, by whole days." default:"720h"`
 	MaxBody          int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
 	MaxBundle        int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
+	DeleteMultiple   bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
 	Validation       string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain            time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	LogLevel         string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
@@ -44,7 +45,7 @@ func (c *serveCmd) options(s streams) app.Options {
 		Listen: c.Listen, Data: c.Data, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
-		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, Drain: c.Drain, Version: version,
+		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }

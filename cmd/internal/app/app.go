@@ -121,7 +121,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(),
 		BaseURL:    set.baseURL, TrustedProxies: set.proxies,
-		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle,
+		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle, DeleteMultiple: o.DeleteMultiple,
 		Log: o.Log, Version: o.Version,
 	})
 	if err != nil {

@@ -36,6 +36,7 @@ type Options struct {
 	MaxBody          int64
 	MaxBundle        int64
 	Validation       string // off, structure or strict; "" is structure
+	DeleteMultiple   bool   // conditional deletes may delete several
 	Drain            time.Duration
 	Version          string
 	Log              *slog.Logger `json:"-"`
