@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,7 +242,8 @@ func TestRun_sendsInBatches(t *testing.T) {
 	}
 	ends := map[store.Seq]int{}
 	w.changes(func(c store.Change) { ends[c.End]++ })
-	if diff := cmp.Diff(map[store.Seq]int{10: 10, 20: 10, 25: 5, 26: 1}, ends); diff != "" {
+	// Batches that hold no resource in common are under way together, and may be committed in any order.
+	if diff := cmp.Diff([]int{1, 5, 10, 10}, slices.Sorted(maps.Values(ends))); diff != "" {
 		t.Error(diff)
 	}
 }
