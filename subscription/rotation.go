@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"fhirhook/channel"
-	"fhirhook/channel/resthook"
 	"fhirhook/fhir"
 	"fhirhook/fhir/tape"
 )
@@ -17,19 +16,7 @@ const (
 	previousUntil  = ours + "subscription-previous-secret-until"
 )
 
-func (r *reading) previousSecret(e extension) {
-	s, ok := r.text(e, "valueString")
-	if !ok {
-		return
-	}
-	if s == Mask {
-		r.refuseMask(e.at())
-	} else if err := resthook.CheckSecret(s); err != nil {
-		r.refuse(fhir.BusinessRule, e.at(), "%s", err)
-	} else {
-		put(r, &r.set.previous, e, s)
-	}
-}
+func (r *reading) previousSecret(e extension) { r.key(e, &r.set.previous) }
 
 func (r *reading) previousUntil(e extension) {
 	s, ok := r.text(e, "valueInstant")

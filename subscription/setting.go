@@ -112,8 +112,10 @@ func (r *reading) code(e extension, of ...string) (string, bool) {
 	return s, ok
 }
 
-// secret keeps the key out of its own refusals.
-func (r *reading) secret(e extension) {
+func (r *reading) secret(e extension) { r.key(e, &r.set.secret) }
+
+// key reads an HMAC key, and keeps it out of its own refusals.
+func (r *reading) key(e extension, into *setting[string]) {
 	s, ok := r.text(e, "valueString")
 	if !ok {
 		return
@@ -123,7 +125,7 @@ func (r *reading) secret(e extension) {
 	} else if err := resthook.CheckSecret(s); err != nil {
 		r.refuse(fhir.BusinessRule, e.at(), "%s", err)
 	} else {
-		put(r, &r.set.secret, e, s)
+		put(r, into, e, s)
 	}
 }
 
