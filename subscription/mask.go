@@ -32,9 +32,9 @@ func (s spot) masked() bool {
 // mask is what is shown in the spot's place.
 func (s spot) mask() []byte {
 	if s.header == "" { // a key, or a line without a colon, all of which may be secret
-		return quote(Mask)
+		return tape.Quote(Mask)
 	}
-	return quote(s.header + ": " + Mask)
+	return tape.Quote(s.header + ": " + Mask)
 }
 
 // spots finds all secrets of a Subscription, in the order of the document. It looks everywhere, into
@@ -172,7 +172,7 @@ func renamed(stored spot, header string) []byte {
 		return stored.node.Raw()
 	}
 	_, value, _ := strings.Cut(stored.node.Text(), ":")
-	return quote(header + ":" + value)
+	return tape.Quote(header + ":" + value)
 }
 
 // byName groups spots by header name, which ignores case, and HMAC keys apart.

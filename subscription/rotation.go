@@ -76,7 +76,7 @@ func Rotated(doc *tape.Doc, key string, until time.Time) []byte {
 			before = true
 		default:
 			old = s.node.Text()
-			replace(s.node, quote(key))
+			replace(s.node, tape.Quote(key))
 		}
 	}
 	var more []byte
@@ -88,19 +88,19 @@ func Rotated(doc *tape.Doc, key string, until time.Time) []byte {
 	}
 	switch {
 	case old == "":
-		add(ours+"subscription-secret", "valueString", quote(key))
+		add(ours+"subscription-secret", "valueString", tape.Quote(key))
 	case before:
 		eachOwn(doc, func(name string, value tape.Node) {
 			switch name {
 			case previousSecret:
-				replace(value, quote(old))
+				replace(value, tape.Quote(old))
 			case previousUntil:
-				replace(value, quote(instant(until)))
+				replace(value, tape.Quote(instant(until)))
 			}
 		})
 	default:
-		add(previousSecret, "valueString", quote(old))
-		add(previousUntil, "valueInstant", quote(instant(until)))
+		add(previousSecret, "valueString", tape.Quote(old))
+		add(previousUntil, "valueInstant", tape.Quote(instant(until)))
 	}
 	if more != nil {
 		edits = append(edits, appendExtensions(doc.Root(), more))

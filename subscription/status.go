@@ -1,9 +1,6 @@
 package subscription
 
 import (
-	"bytes"
-	"encoding/json"
-
 	"fhirhook/fhir"
 	"fhirhook/fhir/tape"
 )
@@ -36,17 +33,17 @@ func WithStatus(doc *tape.Doc, status Status, errorText string) []byte {
 	var edits []tape.Edit
 	if v := root.Get("status"); v.Exists() {
 		start, end := v.Span()
-		edits = append(edits, tape.Edit{Start: start, End: end, With: quote(string(status))})
+		edits = append(edits, tape.Edit{Start: start, End: end, With: tape.Quote(string(status))})
 		behind = end
 	} else {
-		edits = append(edits, tape.Edit{Start: behind, End: behind, With: append([]byte(`,"status":`), quote(string(status))...)})
+		edits = append(edits, tape.Edit{Start: behind, End: behind, With: append([]byte(`,"status":`), tape.Quote(string(status))...)})
 	}
 	if errorText != "" {
 		if v := root.Get("error"); v.Exists() {
 			start, end := v.Span()
-			edits = append(edits, tape.Edit{Start: start, End: end, With: quote(errorText)})
+			edits = append(edits, tape.Edit{Start: start, End: end, With: tape.Quote(errorText)})
 		} else {
-			edits = append(edits, tape.Edit{Start: behind, End: behind, With: append([]byte(`,"error":`), quote(errorText)...)})
+			edits = append(edits, tape.Edit{Start: behind, End: behind, With: append([]byte(`,"error":`), tape.Quote(errorText)...)})
 		}
 	}
 	return doc.Splice(edits...)
@@ -75,13 +72,4 @@ func reparsed(b []byte) *tape.Doc {
 		panic("subscription: an edit broke a document: " + err.Error())
 	}
 	return doc
-}
-
-// quote writes a JSON string. Unlike json.Marshal it leaves <, > and & as they are.
-func quote(s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	return bytes.TrimRight(b.Bytes(), "\n")
 }

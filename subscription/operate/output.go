@@ -1,14 +1,13 @@
 package operate
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/tape"
 )
 
 // output is a list of parameters being written, in order.
@@ -18,7 +17,7 @@ func (o *output) raw(name, member string, value []byte) {
 	if len(o.b) > 0 {
 		o.b = append(o.b, ',')
 	}
-	o.b = append(append(o.b, `{"name":`...), quote(name)...)
+	o.b = append(append(o.b, `{"name":`...), tape.Quote(name)...)
 	o.b = append(append(append(o.b, `,"`...), member...), `":`...)
 	o.b = append(append(o.b, value...), '}')
 }
@@ -26,7 +25,7 @@ func (o *output) raw(name, member string, value []byte) {
 // text leaves out what is empty, as R4 wants it.
 func (o *output) text(name, member, value string) {
 	if value != "" {
-		o.raw(name, member, quote(value))
+		o.raw(name, member, tape.Quote(value))
 	}
 }
 
@@ -62,7 +61,7 @@ func (o *output) number(name string, n uint64) {
 }
 
 func (o *output) reference(name, to string) {
-	o.raw(name, "valueReference", append(append([]byte(`{"reference":`), quote(to)...), '}'))
+	o.raw(name, "valueReference", append(append([]byte(`{"reference":`), tape.Quote(to)...), '}'))
 }
 
 func (o *output) part(name string, fill func(*output)) {
@@ -75,19 +74,10 @@ func (o *output) part(name string, fill func(*output)) {
 func (o *output) parameters(id string) []byte {
 	b := []byte(`{"resourceType":"Parameters"`)
 	if id != "" {
-		b = append(append(b, `,"id":`...), quote(id)...)
+		b = append(append(b, `,"id":`...), tape.Quote(id)...)
 	}
 	if len(o.b) > 0 {
 		b = append(append(append(b, `,"parameter":[`...), o.b...), ']')
 	}
 	return append(b, '}')
-}
-
-// quote writes a JSON string that leaves <, > and & as they are.
-func quote(s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	return bytes.TrimRight(b.Bytes(), "\n")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirhook/fhir/rest"
+	"fhirhook/fhir/tape"
 )
 
 // bound is a time that may be missing.
@@ -43,7 +44,7 @@ func (p *page) bundle(r rest.OperationRequest) []byte {
 		b = strconv.AppendInt(append(b, `,"total":`...), int64(*total), 10)
 	}
 	link := func(relation, cursor string) {
-		b = append(append(append(b, `{"relation":"`+relation+`","url":`...), quote(where+query(r, cursor))...), '}')
+		b = append(append(append(b, `{"relation":"`+relation+`","url":`...), tape.Quote(where+query(r, cursor))...), '}')
 	}
 	b = append(b, `,"link":[`...)
 	link("self", "")
@@ -60,7 +61,7 @@ func (p *page) bundle(r rest.OperationRequest) []byte {
 			opening = ","
 		}
 		b = append(b, opening+`{"fullUrl":`...)
-		b = append(b, quote(r.Base+"/Subscription/"+d.lane.Subscription+"/$deliveries?delivery="+d.id)...)
+		b = append(b, tape.Quote(r.Base+"/Subscription/"+d.lane.Subscription+"/$deliveries?delivery="+d.id)...)
 		b = append(append(append(b, `,"resource":`...), d.parameters()...), `,"search":{"mode":"match"}}`...)
 	}
 	if len(p.found) > 0 {
