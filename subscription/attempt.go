@@ -215,7 +215,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 	}
 	a := store.Attempt{
 		Lane: n.Lane, Number: n.Number, ID: d.id(n),
-		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction,
+		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction, Cause: n.Cause,
 		Try: n.Tries, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
 	}
 	was := l.breaker.Open

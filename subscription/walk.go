@@ -56,7 +56,7 @@ func finish(w store.QueueWriter, rows []store.Notification, as store.Attempt, id
 		}
 		a := as
 		a.Lane, a.Number, a.ID = n.Lane, n.Number, id(n)
-		a.Focus, a.Version, a.Interaction = n.Focus, n.Version, n.Interaction
+		a.Focus, a.Version, a.Interaction, a.Cause = n.Focus, n.Version, n.Interaction, n.Cause
 		if err := w.Record(a); err != nil {
 			return err
 		}

@@ -90,7 +90,8 @@ type Attempt struct {
 	Focus       fhir.Key
 	Version     uint64
 	Interaction fhir.Interaction
-	Try         int // from 1; 0 where no request was made
+	Cause       string // of the notification; "" for the version's own change, and on rows from before it was kept
+	Try         int    // from 1; 0 where no request was made
 	Time        time.Time
 	Duration    time.Duration
 	Status      int    // HTTP status; 0 if no answer came

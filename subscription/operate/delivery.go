@@ -18,6 +18,7 @@ type delivery struct {
 	focus       fhir.Key
 	version     uint64
 	interaction fhir.Interaction
+	cause       string // "": the version's own change
 	state       store.State
 	next        time.Time // of what is owed: not before; zero: as soon as it is its turn
 	changed     time.Time // when it came to its state, as far as that is known
@@ -57,6 +58,7 @@ func piece(q store.QueueReader, epoch string, lane store.Lane, from, below uint6
 		d := of(n.Number)
 		d.owed, d.id, d.state, d.next = &n, subscription.ID(epoch, n), store.Owed, n.Next
 		d.focus, d.version, d.interaction, d.changed = n.Focus, n.Version, n.Interaction, n.Updated
+		d.cause = n.Cause
 	}
 	for a, err := range q.Attempts(store.AttemptScope{Lane: lane, From: from, Below: below}) {
 		if err != nil {
@@ -71,6 +73,7 @@ func piece(q store.QueueReader, epoch string, lane store.Lane, from, below uint6
 		if d.owed == nil {
 			d.id, d.state = a.ID, a.State
 			d.focus, d.version, d.interaction = a.Focus, a.Version, a.Interaction
+			d.cause = a.Cause
 		}
 	}
 	for _, d := range byNumber {
@@ -149,6 +152,9 @@ func (d delivery) parameters() []byte {
 		r := fhir.Resource{Key: d.focus, Version: d.version}
 		o.reference("resource", r.VersionedReference())
 		o.code("interaction", d.interaction.String())
+		if d.cause != "" {
+			o.reference("cause", d.cause)
+		}
 	}
 	o.code("state", d.state.String())
 	if d.state == store.Owed {

@@ -142,7 +142,7 @@ func (d *Desk) cancel(ctx context.Context, k jobKey) error {
 			}
 			a := store.Attempt{
 				Lane: k.lane, Number: one.number, ID: one.id, Focus: one.focus, Version: one.version,
-				Interaction: one.interaction, Time: now, State: out.Was, Reply: "the " + job.Kind + " job was cancelled",
+				Interaction: one.interaction, Cause: one.cause, Time: now, State: out.Was, Reply: "the " + job.Kind + " job was cancelled",
 			}
 			if a.State == 0 {
 				a.State = store.Cancelled

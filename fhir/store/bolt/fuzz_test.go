@@ -46,6 +46,8 @@ func FuzzQueueRow(f *testing.F) {
 	key := attemptKey(a, 0)[len(lanePrefix(lane)):]
 	f.Add(key, encodeAttempt(a))
 	f.Add(key, encodeAttempt(store.Attempt{}))
+	a.Cause = "Patient/p/_history/4"
+	f.Add(key, encodeAttempt(a))
 	f.Add(key, encodeNotification(store.Notification{Focus: focus, Version: 2, Cause: "c", Updated: someTime, Tries: 3, Began: someTime.Add(5)}))
 	f.Add(key, encodeLane(store.LaneRecord{Next: 5, Head: 2, Owed: 3, Failures: 1, FailingSince: someTime, BreakerOpen: true, Cancelling: true}))
 	f.Add(key, encodeCursor(store.Cursor{Seq: 300, Step: 5}))

@@ -14,6 +14,10 @@ import (
 // Values of the queue begin with a byte for their encoding. What stands in the key is not repeated.
 const queueEncoding = 1
 
+// causedEncoding is queueEncoding with a cause behind the row: attempts have it since they keep one, and need it
+// only where it isn't the version's own change.
+const causedEncoding = 2
+
 func (d *decoder) encoding() {
 	if b := d.byte(); d.err == nil && b != queueEncoding {
 		d.fail(errValue)
@@ -155,12 +159,19 @@ func decodeNotification(lane store.Lane, number uint64, v []byte) (store.Notific
 }
 
 func encodeAttempt(a store.Attempt) []byte {
-	b := append(make([]byte, 0, 64+len(a.Focus.Type)+len(a.Focus.ID)+len(a.ID)+len(a.Class)+len(a.Reply)), queueEncoding)
+	b := append(make([]byte, 0, 64+len(a.Focus.Type)+len(a.Focus.ID)+len(a.ID)+len(a.Class)+len(a.Reply)+len(a.Cause)), queueEncoding)
+	if a.Cause != "" {
+		b[0] = causedEncoding
+	}
 	b = appendFocus(b, a.Focus, a.Version, a.Interaction)
 	b = append(appendString(b, a.ID), byte(a.State))
 	b = binary.AppendUvarint(b, uint64(a.Try))
 	b = binary.AppendVarint(binary.AppendVarint(b, int64(a.Duration)), int64(a.Status))
-	return appendTime(appendString(appendString(b, a.Class), a.Reply), a.Next)
+	b = appendTime(appendString(appendString(b, a.Class), a.Reply), a.Next)
+	if a.Cause != "" {
+		b = appendString(b, a.Cause)
+	}
+	return b
 }
 
 // decodeAttempt reads a row of the attempt log; k is its key behind the lane.
@@ -168,11 +179,20 @@ func decodeAttempt(lane store.Lane, k, v []byte) (store.Attempt, error) {
 	place := decoder{b: k}
 	a := store.Attempt{Lane: lane, Number: place.uint64(), Time: timeOf(place.uint64())}
 	d := decoder{b: v, err: place.err}
-	d.encoding()
+	encoding := d.byte()
 	a.Focus, a.Version, a.Interaction = d.focus(lane)
 	a.ID, a.State = d.string(), store.State(d.byte())
 	a.Try, a.Duration, a.Status = d.count(), time.Duration(d.varint()), int(d.varint())
 	a.Class, a.Reply, a.Next = d.string(), d.string(), d.time()
+	switch {
+	case encoding == queueEncoding:
+	case encoding == causedEncoding:
+		if a.Cause = d.string(); a.Cause == "" {
+			d.fail(errValue)
+		}
+	default:
+		d.fail(errValue)
+	}
 	if err := d.end(); err != nil {
 		return store.Attempt{}, fmt.Errorf("attempt at lane %s/%s, number %d: %w", lane.Tenant, lane.Subscription, a.Number, err)
 	}

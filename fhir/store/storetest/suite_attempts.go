@@ -85,6 +85,15 @@ var attemptTests = []promise{
 			t.Error(diff)
 		}
 	}},
+	{"aLineKeepsTheCauseOfItsNotification", func(t *testing.T, f *fixture) {
+		own, linked := attempt(lane("a"), 1, noon), attempt(lane("a"), 2, noon)
+		linked.Cause = "Patient/p/_history/4"
+		f.record(t, own, linked)
+		f.again(t)
+		if diff := cmp.Diff([]store.Attempt{own, linked}, f.attempts(t, store.AttemptScope{Lane: lane("a")})); diff != "" {
+			t.Error(diff)
+		}
+	}},
 	{"aLineMayBeNearlyEmpty", func(t *testing.T, f *fixture) {
 		bare := store.Attempt{Lane: lane("a"), Time: noon}
 		f.record(t, bare)

@@ -162,7 +162,9 @@ func drawStep(t *rapid.T) func(store.QueueWriter) error {
 	case 3, 4:
 		return func(w store.QueueWriter) error { return w.Settle(l, number) }
 	case 5:
-		return func(w store.QueueWriter) error { return w.Record(attempt(l, number, at)) }
+		a := attempt(l, number, at)
+		a.Cause = rapid.SampledFrom([]string{"", "Patient/p/_history/4"}).Draw(t, "cause")
+		return func(w store.QueueWriter) error { return w.Record(a) }
 	case 6:
 		return func(w store.QueueWriter) error {
 			_, err := w.Expire(at)
