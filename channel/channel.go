@@ -55,6 +55,7 @@ type Reply struct {
 type SendError struct {
 	Class      string        // one word for the kind of failure: see the classes of the channel
 	Hint       string        // for a person: what to look at
+	Unbuilt    bool          // no request could be made of the message: nothing was tried, and the endpoint is not to blame
 	Gone       bool          // the endpoint asked to be switched off (410)
 	Spared     bool          // the endpoint asked to wait (429, 503): on exponential ladders it costs no attempt
 	RetryAfter time.Duration // how long the endpoint asked to wait; 0 if it didn't
@@ -76,7 +77,7 @@ func (e *SendError) Error() string {
 func (e *SendError) Unwrap() error { return e.Err }
 
 // Channel sends. A failed attempt returns a *SendError, with the Reply as far as there was one; so does a
-// Message that can't be built, which would fail again at once. An error of another type means that ctx ended:
+// Message that can't be built (SendError.Unbuilt), which would fail again at once. An error of another type means that ctx ended:
 // the attempt doesn't count and is due again.
 type Channel interface {
 	Send(ctx context.Context, m Message) (Reply, error)

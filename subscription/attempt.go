@@ -17,9 +17,12 @@ import (
 // Error classes of what fails before a request can be made.
 const (
 	classPurged  = "purged"   // the version is no longer stored
-	classUnbuilt = "unbuilt"  // the channel could not make a request of it
+	classUnbuilt = "unbuilt"  // no request could be made of it, for a reason that the channel has no word for
 	classGivenUp = "given-up" // its time ran out behind an open breaker
 )
+
+// errUnreadable is what the record says of a notification whose version the store can't give. The log has more.
+var errUnreadable = errors.New("what is to be sent could not be read from the store: ask the operator, whose log says why")
 
 // mostReply is how much of an answer the attempt log keeps.
 const mostReply = 1024
@@ -32,7 +35,7 @@ type result struct {
 	ended   time.Time
 	reply   channel.Reply
 	failure *channel.SendError // nil: delivered, unless one of the following is set
-	unbuilt error              // no request could be made of it
+	unbuilt error              // no request could be made of it: the endpoint is not to blame
 	purged  bool               // with unbuilt: what was to be sent is no longer stored
 	untried bool               // nothing was tried, and nothing counts
 	local   error              // with untried: the store can't be read
@@ -113,8 +116,11 @@ func (d *Deliverer) attempt(ctx context.Context, n store.Notification) result {
 	case errors.Is(err, store.ErrNotFound):
 		r.unbuilt, r.purged, r.ended = err, true, time.Now()
 		return r
+	case context.Cause(ctx) != nil:
+		r.untried = true
+		return r
 	case err != nil:
-		r.untried, r.local = true, err
+		r.untried, r.local, r.ended = true, err, time.Now()
 		return r
 	}
 	r.started = time.Now()
@@ -124,12 +130,25 @@ func (d *Deliverer) attempt(ctx context.Context, n store.Notification) result {
 	case err == nil:
 	case context.Cause(ctx) != nil:
 		r.untried = true
-	case ok:
+	case ok && !failure.Unbuilt:
 		r.failure = failure
 	default:
 		r.unbuilt = err
 	}
 	return r
+}
+
+// unbuiltClass is the error class of what no request could be made of.
+func (r result) unbuiltClass() string {
+	failure, ok := errors.AsType[*channel.SendError](r.unbuilt)
+	switch {
+	case r.purged:
+		return classPurged
+	case ok:
+		return failure.Class
+	default:
+		return classUnbuilt
+	}
 }
 
 // id is the identity of a notification of this store.
@@ -193,6 +212,10 @@ func (d *Deliverer) body(n store.Notification, sub *Subscription, version func(u
 func (d *Deliverer) judge(l *lane, r result) {
 	l.inFlight--
 	f := l.busy[r.n.Number]
+	if r.local != nil && l.unreadable(r.n.Number) {
+		d.o.Log.Error("notification.unreadable", laneAttrs(l.id), slog.Uint64("number", r.n.Number), slog.Any("error", r.local))
+		r.untried, r.unbuilt = false, errUnreadable
+	}
 	if r.untried {
 		delete(l.busy, r.n.Number)
 		if l.source != nil {
@@ -204,6 +227,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 		}
 		return
 	}
+	delete(l.unread, r.n.Number)
 	n := r.n
 	n.Began = f.began
 	if n.Began.IsZero() {
@@ -237,9 +261,9 @@ func (d *Deliverer) judge(l *lane, r result) {
 		a.State = d.retry(l, &n, r)
 	default:
 		// The endpoint is not to blame, so that its health stays as it is.
-		a.Class, a.Reply, a.Try = classUnbuilt, clip(r.unbuilt.Error()), 0
+		a.Class, a.Reply, a.Try = r.unbuiltClass(), clip(r.unbuilt.Error()), 0
 		if a.State = d.retry(l, &n, r); r.purged {
-			a.State, a.Class = store.Failed, classPurged
+			a.State = store.Failed
 		}
 	}
 	if a.State == store.Owed {
@@ -260,6 +284,16 @@ func (d *Deliverer) judge(l *lane, r result) {
 		}
 		d.o.Observe(Observation{Kind: kind, Lane: l.id})
 	}
+}
+
+// unreadable counts how often in a row what a notification needs could not be read. A store that is away for a
+// moment holds the lane; what can't be read for itself (a damaged row) must not, and gets its own ladder.
+func (l *lane) unreadable(number uint64) bool {
+	if l.unread == nil {
+		l.unread = map[uint64]int{}
+	}
+	l.unread[number]++
+	return l.unread[number] > mostUnread
 }
 
 // retry decides when a failed notification is tried again, or that it is not. What is owed when the

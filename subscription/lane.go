@@ -12,6 +12,7 @@ import (
 const (
 	mostUnstored = 256              // notifications of a lane that are in flight or whose results are not durable
 	mostFills    = 4                // reads of the queue in a step, so that lanes take turns
+	mostUnread   = 3                // times in a row that the lane waits for what one notification needs from the store
 	localRetry   = time.Second      // after an error of the store
 	brokenRetry  = 30 * time.Second // after a Subscription that can't be read
 )
@@ -39,15 +40,16 @@ type lane struct {
 	narrow   bool   // source was built for an open breaker, which asks for one at a time
 	busy     map[uint64]*flight
 	inFlight int
-	gone     *goneNotice // the endpoint asked to be switched off
-	trouble  string      // what the last failure was
-	cleared  uint64      // the version whose error was looked at, to be cleared
-	cursor   uint64      // of a walk under way through everything owed (walk.go)
-	probed   time.Time   // when the last probe of an open breaker went; zero: none since the start
-	swept    uint64      // of the walk that looks for expired ones
-	sweptAt  time.Time   // the probe time for which it was done
-	until    time.Time   // nothing is begun before, after an error here
-	broken   bool        // that error is the Subscription's: another version may end it
+	unread   map[uint64]int // how often in a row what a notification needs could not be read
+	gone     *goneNotice    // the endpoint asked to be switched off
+	trouble  string         // what the last failure was
+	cleared  uint64         // the version whose error was looked at, to be cleared
+	cursor   uint64         // of a walk under way through everything owed (walk.go)
+	probed   time.Time      // when the last probe of an open breaker went; zero: none since the start
+	swept    uint64         // of the walk that looks for expired ones
+	sweptAt  time.Time      // the probe time for which it was done
+	until    time.Time      // nothing is begun before, after an error here
+	broken   bool           // that error is the Subscription's: another version may end it
 }
 
 // goneNotice remembers where a 410 came from: a client may have moved the endpoint since.

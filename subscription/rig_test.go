@@ -146,8 +146,27 @@ func (r *rig) crash() {
 // mortal is a store that takes nothing more once fail has been called with an error.
 type mortal struct {
 	store.DB
-	mu  sync.Mutex
-	err error
+	mu      sync.Mutex
+	err     error
+	damaged fhir.Key // its versions can't be read
+}
+
+func (m *mortal) damage(key fhir.Key) { m.damaged = key }
+
+func (m *mortal) View(ctx context.Context, fn func(store.Reader) error) error {
+	return m.DB.View(ctx, func(r store.Reader) error { return fn(damagedReader{r, m.damaged}) })
+}
+
+type damagedReader struct {
+	store.Reader
+	key fhir.Key
+}
+
+func (r damagedReader) Version(key fhir.Key, version uint64) (*fhir.Resource, error) {
+	if key == r.key {
+		return nil, errors.New("the value is malformed")
+	}
+	return r.Reader.Version(key, version)
 }
 
 func (m *mortal) fail(err error) {

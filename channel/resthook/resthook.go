@@ -103,13 +103,13 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	}
 	d, ok := c.dialects(name)
 	if !ok {
-		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Hint: "the dialect " + name + " is not known to this server"}
+		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the dialect " + name + " is not known to this server"}
 	}
 	d = d.For(m.Target)
 	start := time.Now()
 	r, err := Build(m, d, start)
 	if err != nil {
-		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Hint: "the request can't be made", Err: err}
+		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the request can't be made", Err: err}
 	}
 	reply := channel.Reply{Signed: r.signed(m, d)}
 	to, err := parseEndpoint(r.URL)
@@ -121,7 +121,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 		if _, ok := errors.AsType[*BlockedError](err); ok {
 			class = ClassBlocked
 		}
-		return reply, &channel.SendError{Class: class, Hint: err.Error()}
+		return reply, &channel.SendError{Class: class, Unbuilt: class == ClassMessage, Hint: err.Error()}
 	}
 	answered, err := c.exchange(ctx, m, d, r, to.secure, start)
 	answered.Signed = reply.Signed
@@ -148,7 +148,7 @@ func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r 
 	var at progress
 	req, err := r.HTTP(httptrace.WithClientTrace(limited, at.trace()))
 	if err != nil {
-		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Hint: "the request can't be made", Err: err}
+		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the request can't be made", Err: err}
 	}
 	t := c.plain
 	if secure {
