@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 )
@@ -22,11 +23,11 @@ func (s *Server) compartment(ctx context.Context, c *call) (answer, error) {
 	switch {
 	case strings.HasPrefix(c.target.inner, "$"):
 		return answer{}, unknownOperation(c.target.inner)
-	case !search.InCompartment(around.Type, around.Type):
+	case !criteria.InCompartment(around.Type, around.Type):
 		return answer{}, fhir.Errorf(fhir.NotFound, "", "%s has no compartment: search the type with a reference parameter, as in Observation?subject=%s/1", around.Type, around.Type)
 	case member != "" && !member.Known():
 		return answer{}, unknownType(string(member))
-	case member != "" && !search.InCompartment(around.Type, member):
+	case member != "" && !criteria.InCompartment(around.Type, member):
 		return answer{}, fhir.Errorf(fhir.NotFound, "", "a %s is in no compartment of a %s: R4's CompartmentDefinition lists those that are", member, around.Type)
 	case !fhir.ValidID(around.ID):
 		return answer{}, unknownVersion(c)

@@ -15,7 +15,6 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
-	"fhirhook/fhir/search"
 )
 
 // basePlace stands for [base] in the CapabilityStatement that is kept; the rest is the same for every client.
@@ -118,7 +117,7 @@ func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.Capabili
 // compartmentDefinitions are the canonical URLs of the compartments that can be searched.
 func compartmentDefinitions() []string {
 	var out []string
-	for _, t := range search.Compartments() {
+	for _, t := range criteria.Compartments() {
 		out = append(out, "http://hl7.org/fhir/CompartmentDefinition/"+strings.ToLower(string(t[:1]))+string(t[1:]))
 	}
 	return out

@@ -1,11 +1,7 @@
 package search
 
 import (
-	_ "embed" // for compartments.tsv
-	"maps"
 	"slices"
-	"strings"
-	"sync"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -21,50 +17,18 @@ type Compartment struct {
 	Start, End string
 }
 
-//go:embed compartments.tsv
-var compartmentText string
-
-// compartments are the search parameters of each member type, by the compartment's type.
-var compartments = sync.OnceValue(func() map[fhir.Type]map[fhir.Type][]string {
-	all := map[fhir.Type]map[fhir.Type][]string{}
-	var current map[fhir.Type][]string
-	for line := range strings.Lines(compartmentText) {
-		line = strings.TrimSuffix(line, "\n")
-		switch row, member := strings.CutPrefix(line, "\t"); {
-		case strings.HasPrefix(line, "#"):
-		case member:
-			name, params, _ := strings.Cut(row, "\t")
-			current[fhir.Type(name)] = strings.FieldsFunc(params, func(r rune) bool { return r == ',' })
-		default:
-			current = map[fhir.Type][]string{}
-			all[fhir.Type(line)] = current
-		}
-	}
-	return all
-})
-
-// Compartments are the types that have a compartment, sorted.
-func Compartments() []fhir.Type { return slices.Sorted(maps.Keys(compartments())) }
-
-// InCompartment tells whether resources of a type may be in compartments of another.
-func InCompartment(compartment, member fhir.Type) bool {
-	_, ok := compartments()[compartment][member]
-	return ok
-}
-
-// membership is what makes resources of a type members: any of the queries in any, and the one in care if there is
-// one. own is the id of the compartment's resource, for its own type.
+// membership is what makes resources of a type members, and the care that they must tell of if it is limited.
 type membership struct {
-	any  []*criteria.Query
+	of   *criteria.Membership
+	own  string // id of the compartment's resource, for its own type: it is there whatever care is asked for
 	care *criteria.Query
-	own  string
 }
 
 func (m membership) holds(s *criteria.Subject, r *fhir.Resource) bool {
 	if m.own != "" && r.Key.ID == m.own {
 		return true
 	}
-	return slices.ContainsFunc(m.any, func(q *criteria.Query) bool { return q.Matches(s) }) && (m.care == nil || m.care.Matches(s))
+	return m.of.Holds(s) && (m.care == nil || m.care.Matches(s))
 }
 
 // limit narrows the plan to a compartment.
@@ -74,32 +38,29 @@ func (p *plan) limit(c Compartment, defs *criteria.Definitions) error {
 	}
 	p.members = map[fhir.Type]membership{}
 	for _, t := range p.types {
-		params, ok := compartments()[c.Type][t]
-		if !ok {
-			continue
-		}
-		m, err := c.membership(t, params, defs)
+		of, err := defs.Membership(c.Type, c.ID, t)
 		if err != nil {
 			return err
 		}
+		if of == nil {
+			continue
+		}
+		care, err := c.care(t, defs)
+		if err != nil {
+			return err
+		}
+		m := membership{of: of, care: care}
+		if t == c.Type {
+			m.own = c.ID
+		}
 		p.members[t] = m
 	}
-	p.types = slices.Sorted(maps.Keys(p.members))
+	p.types = slices.DeleteFunc(slices.Clone(p.types), func(t fhir.Type) bool { return p.members[t].of == nil })
 	return nil
 }
 
-func (c Compartment) membership(t fhir.Type, params []string, defs *criteria.Definitions) (membership, error) {
-	var m membership
-	if t == c.Type {
-		m.own = c.ID
-	}
-	for _, code := range params {
-		q, _, err := criteria.ParseParams(t, []criteria.Pair{{Name: code, Value: string(c.Type) + "/" + c.ID}}, defs, false)
-		if err != nil {
-			return m, err
-		}
-		m.any = append(m.any, q)
-	}
+// care is what limits resources of a type by date, nil if nothing does.
+func (c Compartment) care(t fhir.Type, defs *criteria.Definitions) (*criteria.Query, error) {
 	var care []criteria.Pair
 	for _, bound := range []struct{ prefix, value string }{{"ge", c.Start}, {"le", c.End}} {
 		if bound.value != "" {
@@ -107,11 +68,10 @@ func (c Compartment) membership(t fhir.Type, params []string, defs *criteria.Def
 		}
 	}
 	if _, dated := defs.Param(t, "date"); !dated || len(care) == 0 {
-		return m, nil
+		return nil, nil //nolint:nilnil // no limit
 	}
 	q, _, err := criteria.ParseParams(t, care, defs, false)
-	m.care = q
-	return m, err
+	return q, err
 }
 
 // matches tells whether a resource is found.

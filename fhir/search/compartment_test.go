@@ -16,12 +16,12 @@ import (
 // TestCompartments_canBeEvaluated compiles every parameter of the table.
 func TestCompartments_canBeEvaluated(t *testing.T) {
 	t.Parallel()
-	if diff := cmp.Diff([]fhir.Type{"Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"}, search.Compartments()); diff != "" {
+	if diff := cmp.Diff([]fhir.Type{"Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"}, criteria.Compartments()); diff != "" {
 		t.Error(diff)
 	}
 	w := newWorld(t)
-	for _, c := range search.Compartments() {
-		if !search.InCompartment(c, c) || search.InCompartment(c, "Medication") || !search.InCompartment(c, "Observation") {
+	for _, c := range criteria.Compartments() {
+		if !criteria.InCompartment(c, c) || criteria.InCompartment(c, "Medication") || !criteria.InCompartment(c, "Observation") {
 			t.Errorf("%s: wrong members", c)
 		}
 		page, err := w.engine.Search(t.Context(), search.Request{Tenant: tenant, Compartment: search.Compartment{Type: c, ID: "1", Start: "2020", End: "2021"}})

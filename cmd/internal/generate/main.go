@@ -62,8 +62,8 @@ func run(folder string, fetchOnly bool) error {
 		return err
 	}
 	for name, text := range map[string][]byte{
-		"fhir/search/compartments.tsv": compartments,
-		"fhir/schema/r4.tsv":           elements, "fhir/schema/codes.tsv": codes, "criteria/r4.tsv": parameters,
+		"criteria/compartments.tsv": compartments,
+		"fhir/schema/r4.tsv":        elements, "fhir/schema/codes.tsv": codes, "criteria/r4.tsv": parameters,
 	} {
 		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(name)), text, 0o644); err != nil {
 			return err

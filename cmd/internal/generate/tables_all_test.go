@@ -21,7 +21,7 @@ func TestTables_areWhatThePackageGives(t *testing.T) {
 		"fhir/schema/codes.tsv": codeTable,
 		"criteria/r4.tsv":       parameterTable,
 
-		"fhir/search/compartments.tsv": compartmentTable,
+		"criteria/compartments.tsv": compartmentTable,
 	}
 	for name, table := range tables {
 		first, err := table(folder)
