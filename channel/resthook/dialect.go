@@ -11,35 +11,37 @@ import (
 )
 
 // Dialect describes a delivery: what the request is, what counts as success, and what a Subscription gets that
-// says nothing else. It is data only; texts in it may hold the placeholders of template.go.
+// says nothing else. It is data only, in the form of dialects.yaml; texts in it may hold the placeholders of
+// template.go.
 type Dialect struct {
 	Name  string
-	About string // one line for people
+	About string `yaml:",omitempty"` // one line for people
 
 	Change Form  // a create or an update
-	Bare   *Form // a create or an update if the Subscription names no payload; nil: as Change
-	Delete Form  // a deletion; no method: the dialect has none, and asking for it is refused
+	Bare   *Form `yaml:",omitempty"` // a create or an update if the Subscription names no payload; nil: as Change
+	Delete Form  `yaml:",omitempty"` // a deletion; no method: the dialect has none, and asking for it is refused
 	Ping   Form  // a test
 
-	ContentType string // of every body; "": the Subscription's payload
-	Signature   Signature
-	Headers     []OwnHeader
+	ContentType string      `yaml:"content-type,omitempty"` // of every body; "": the Subscription's payload
+	Signature   Signature   `yaml:",omitempty"`
+	Headers     []OwnHeader `yaml:",omitempty"`
 
 	Success      Codes
 	Timeout      time.Duration // of a whole exchange, the reply's body included
-	Ladder       string        // as in the extension subscription-retry: "1m,5m" or "exp:FIRST,FACTOR,CAP,GIVEUP"
-	Requests     int           // at most, the first included; 0: as the ladder says
-	Orders       []string      // that a Subscription may ask for (none, resource, subscription); the first is the default
-	Interactions []string      // that notify by default: create, update, delete
-	Names        Naming        // of events that aren't in the catalogue
-	Events       []Event       // the catalogue, in order of precedence
+	Ladder       string        `yaml:"retry"`      // as in the extension subscription-retry: "1m,5m" or "exp:FIRST,FACTOR,CAP,GIVEUP"
+	Requests     int           `yaml:",omitempty"` // at most, the first included; 0: as the ladder says
+	Orders       []string      `yaml:",flow"`      // that a Subscription may ask for (none, resource, subscription); the first is the default
+	Interactions []string      `yaml:",flow"`      // that notify by default: create, update, delete
+	Names        Naming        `yaml:",omitempty"` // of events that aren't in the catalogue
+	Events       []Event       `yaml:",omitempty"` // the catalogue, in order of precedence
+	Declares     []string      `yaml:",omitempty"` // further event names that a Subscription may ask for
 }
 
 // Form is the shape of one kind of request.
 type Form struct {
 	Method  string
-	Address Address
-	Body    string // template; "": no body
+	Address Address `yaml:"to,omitempty"`
+	Body    string  `yaml:",omitempty"` // template; "": no body
 }
 
 // Address says what URL a request goes to.
@@ -61,16 +63,16 @@ type Signature struct {
 type OwnHeader struct {
 	Name  string
 	Value string // template
-	On    string // interaction that it is confined to; "": every request
+	On    string `yaml:"only,omitempty"` // interaction that it is confined to; "": every request
 }
 
 // Event is a name of the dialect's own for some changes.
 type Event struct {
 	Name         string
 	Type         string   // resource type
-	Interactions []string // create, update, delete
-	Criteria     string   // search parameters that the version must meet as well; "": none
-	Enters       bool     // only where the previous version didn't meet Criteria
+	Interactions []string `yaml:",flow"`      // create, update, delete
+	Criteria     string   `yaml:",omitempty"` // search parameters that the version must meet as well; "": none
+	Enters       bool     `yaml:",omitempty"` // only where the previous version didn't meet Criteria
 }
 
 // DeleteCarriesVersion tells whether the message of a deletion holds the version that it ended, so that

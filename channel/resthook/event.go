@@ -1,6 +1,7 @@
 package resthook
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -11,21 +12,45 @@ const PingEvent = "ping"
 // Naming makes the name of an event that no catalogue entry fits. The zero value is the generic one:
 // practitioner-role.created.
 type Naming struct {
-	Plural  bool   // practitioner-roles
-	Deleted string // the word for a deletion; "": deleted
+	Case    string `yaml:",omitempty"` // of the noun: kebab or "", snake (practitioner_role), type (PractitionerRole)
+	Plural  bool   `yaml:",omitempty"` // practitioner-roles
+	Created string `yaml:",omitempty"` // the word for a creation; "": created
+	Updated string `yaml:",omitempty"` // the word for an update; "": updated
+	Deleted string `yaml:",omitempty"` // the word for a deletion; "": deleted
+}
+
+// cases are the codes of Naming.Case with what they make of a noun in kebab-case.
+var cases = map[string]func(noun string) string{
+	"":      func(noun string) string { return noun },
+	"kebab": func(noun string) string { return noun },
+	"snake": func(noun string) string { return strings.ReplaceAll(noun, "-", "_") },
+	"type":  unkebab,
 }
 
 // Name returns the name for a type and an interaction (create, update or delete).
 func (n Naming) Name(typ, interaction string) string {
-	word := past(interaction)
-	if interaction == "delete" && n.Deleted != "" {
-		word = n.Deleted
-	}
 	noun := Kebab(typ)
 	if n.Plural {
 		noun = plural(noun)
 	}
-	return noun + "." + word
+	if write := cases[n.Case]; write != nil {
+		noun = write(noun)
+	}
+	return noun + "." + n.word(interaction)
+}
+
+// word is what the dialect says that an interaction did.
+func (n Naming) word(interaction string) string {
+	own := ""
+	switch interaction {
+	case "create":
+		own = n.Created
+	case "update":
+		own = n.Updated
+	case "delete":
+		own = n.Deleted
+	}
+	return cmp.Or(own, past(interaction))
 }
 
 // Event returns the name that a change goes by in the dialect: the first catalogue entry of its type and
@@ -53,6 +78,17 @@ func Kebab(typ string) string {
 			r += 'a' - 'A'
 		}
 		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// unkebab is the inverse of Kebab.
+func unkebab(noun string) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(noun, "-") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
 	}
 	return b.String()
 }
