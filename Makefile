@@ -45,13 +45,13 @@ $(CLIENTS): testdata/clients/package.json
 
 .PHONY: lint
 lint: ## formatting, vet and golangci-lint
-	@out=$$($(TOOL) gofumpt -l cmd fhir criteria channel subscription); if [ -n "$$out" ]; then echo "run make fmt: $$out"; exit 1; fi
+	@out=$$($(TOOL) gofumpt -l cmd docs fhir criteria channel subscription); if [ -n "$$out" ]; then echo "run make fmt: $$out"; exit 1; fi
 	go vet ./... && go vet -tags all ./...
 	$(TOOL) golangci-lint run --build-tags all ./...
 
 .PHONY: fmt
 fmt: ## format everything
-	$(TOOL) gofumpt -w cmd fhir criteria channel subscription
+	$(TOOL) gofumpt -w cmd docs fhir criteria channel subscription
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
