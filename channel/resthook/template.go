@@ -14,6 +14,9 @@ import (
 // Instant is how times are written in bodies: UTC with three decimals.
 const Instant = "2006-01-02T15:04:05.000Z"
 
+// resource is the placeholder that only a Message with a version can fill.
+const resource = "${resource}"
+
 // fact is the value of a placeholder: a text, a number, or the resource's own bytes.
 type fact struct {
 	text string
