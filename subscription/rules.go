@@ -89,6 +89,9 @@ func NewDialectTable(standard string, dialects ...resthook.Dialect) (*DialectTab
 	return t, nil
 }
 
+// Standard is the name of the server's default.
+func (t *DialectTable) Standard() string { return t.standard }
+
 // Rules finds a dialect's rules by its name; "" is the default.
 func (t *DialectTable) Rules(name string) (Rules, bool) {
 	if name == "" {

@@ -73,6 +73,8 @@ func (d *Desk) Operations() []rest.Operation {
 		{Name: "job", Level: rest.OnInstance, Types: own, Methods: []string{http.MethodGet, http.MethodDelete}, Handle: d.job},
 		{Name: "rotate-secret", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.rotateSecret},
 		{Name: "explain", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.explain},
+		{Name: "status", Level: rest.OnType, Types: own, Methods: get, Handle: d.status},
+		{Name: "status", Level: rest.OnInstance, Types: own, Methods: get, Handle: d.status},
 		{Name: "plan", Level: rest.OnType, Types: own, Methods: get, Handle: d.plan},
 		{Name: "plan", Level: rest.OnInstance, Types: own, Methods: get, Handle: d.plan},
 		{Name: "resend", Level: rest.OnInstance, Methods: post, Handle: d.resend},
