@@ -21,6 +21,7 @@ type Target struct {
 	Secrets   []string // HMAC keys as the client gave them, the newest first; none: unsigned
 	Dialect   string   // name of a dialect; "" is the server's default
 	Signature string   // body, sha256 or timestamped; "" is the dialect's own
+	Success   string   // statuses that count as success, as in 200,201,410-599; "": as the dialect says
 	Timeout   time.Duration
 }
 
@@ -46,6 +47,8 @@ type Reply struct {
 	Status   int
 	Duration time.Duration
 	Body     []byte // the beginning of it, never interpreted
+	// Note tells, for a person, what is remarkable about a success; "" for nothing.
+	Note string
 	// Signed are the headers of the request by which its receiver can verify it, as they were sent. Only of a test.
 	Signed []Header
 }

@@ -34,17 +34,22 @@ func (c Codes) String() string {
 	return strings.Join(parts, ",")
 }
 
-// ParseCodes reads a set such as "200-299,410": statuses from 200 to 599 and ranges of them, between commas.
+// ParseCodes reads a set such as "200-299,410": statuses from 200 to 599 and ranges of them, between commas. A
+// range may end at 600, as people write who mean all that there are.
 func ParseCodes(s string) (Codes, error) {
 	var codes Codes
 	for part := range strings.SplitSeq(s, ",") {
-		from, to, ranged := strings.Cut(strings.TrimSpace(part), "-")
+		from, to, ranged := strings.Cut(part, "-")
+		from, to = strings.TrimSpace(from), strings.TrimSpace(to)
 		if !ranged {
 			to = from
 		}
 		span := Span{From: status(from), To: status(to)}
+		if ranged && to == "600" {
+			span.To = 600
+		}
 		if span.From == 0 || span.To == 0 || span.From > span.To {
-			return nil, fmt.Errorf("%q is not a status code or a range of them between 200 and 599, as in 200-299,410", part)
+			return nil, fmt.Errorf("%.20q is not a status code or a range of them between 200 and 599, as in 200-299,410", part)
 		}
 		codes = append(codes, span)
 	}

@@ -1,8 +1,6 @@
 package resthook
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -77,13 +75,13 @@ type Event struct {
 
 // DeleteCarriesVersion tells whether the message of a deletion holds the version that it ended, so that
 // Message.Body has to be that version's bytes.
-func (d Dialect) DeleteCarriesVersion() bool { return strings.Contains(d.Delete.Body, "${resource}") }
+func (d Dialect) DeleteCarriesVersion() bool { return strings.Contains(d.Delete.Body, resource) }
 
 // CanDelete tells whether the dialect has a message for deletions.
 func (d Dialect) CanDelete() bool { return d.Delete.Method != "" }
 
 // For narrows a dialect to a Subscription: its payload decides the content type where the dialect leaves it
-// open, its signature form and timeout replace the dialect's, and Change becomes the form that it will get.
+// open, its signature form, timeout and success codes replace the dialect's, and Change becomes the form that it will get.
 // The result is what ParseHeader needs.
 func (d Dialect) For(t channel.Target) Dialect {
 	if d.ContentType == "" {
@@ -98,6 +96,9 @@ func (d Dialect) For(t channel.Target) Dialect {
 	if t.Timeout > 0 {
 		d.Timeout = t.Timeout
 	}
+	if codes, err := ParseCodes(t.Success); err == nil {
+		d.Success = codes
+	}
 	if t.Payload == "" && d.Bare != nil {
 		d.Change, d.Bare = *d.Bare, nil
 	}
@@ -110,80 +111,4 @@ func (d Dialect) Owns(name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(d.Headers, func(h OwnHeader) bool { return strings.EqualFold(name, h.Name) })
-}
-
-// Check reports everything that is wrong with a dialect, joined; nil if it can be used.
-func (d Dialect) Check() error {
-	var errs []error
-	problem := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("dialect %s: "+format, append([]any{d.Name}, args...)...))
-	}
-	if d.Name == "" || strings.Trim(d.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		problem("the name must be of a-z, 0-9 and -")
-	}
-	forms := []struct {
-		what string
-		f    Form
-	}{{"change", d.Change}, {"delete", d.Delete}, {"ping", d.Ping}}
-	if d.Bare != nil {
-		forms = append(forms, struct {
-			what string
-			f    Form
-		}{"bare", *d.Bare})
-	}
-	for _, x := range forms {
-		switch x.f.Method {
-		case "POST", "PUT", "PATCH", "DELETE":
-		case "":
-			if x.what != "delete" {
-				problem("%s has no method", x.what)
-			}
-		default:
-			problem("%s has the method %q, not POST, PUT, PATCH or DELETE", x.what, x.f.Method)
-		}
-		if err := checkTemplate(x.f.Body); err != nil {
-			problem("body of %s: %v", x.what, err)
-		}
-	}
-	if d.Ping.Address == AtResource {
-		problem("a ping has no resource to be addressed")
-	}
-	if strings.Contains(d.Ping.Body, "${resource}") {
-		problem("a ping has no resource to carry")
-	}
-	for _, h := range d.Headers {
-		if err := checkName(h.Name); err != nil {
-			problem("%v", err)
-		}
-		if err := checkTemplate(h.Value); err != nil {
-			problem("header %s: %v", h.Name, err)
-		}
-		if strings.Contains(h.Value, "${resource}") {
-			problem("header %s can't hold a resource", h.Name)
-		}
-	}
-	if d.Signature.Header != "" {
-		if err := checkName(d.Signature.Header); err != nil {
-			problem("%v", err)
-		}
-		if !slices.Contains(Forms(), d.Signature.Form) {
-			problem("signature form %q is none of %s", d.Signature.Form, strings.Join(Forms(), ", "))
-		}
-	}
-	if len(d.Success) == 0 {
-		problem("no status counts as success")
-	}
-	if d.Timeout <= 0 {
-		problem("no timeout")
-	}
-	if d.Ladder == "" {
-		problem("no ladder")
-	}
-	if len(d.Orders) == 0 {
-		problem("no order")
-	}
-	if len(d.Interactions) == 0 {
-		problem("no interactions")
-	}
-	return errors.Join(errs...)
 }

@@ -2,7 +2,6 @@ package resthook
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 )
 
@@ -53,16 +52,10 @@ func (n Naming) word(interaction string) string {
 	return cmp.Or(own, past(interaction))
 }
 
-// Event returns the name that a change goes by in the dialect: the first catalogue entry of its type and
-// interaction that fits, else the generic name. fits judges an entry that has Criteria; nil: none fits.
+// Event returns the name that a change goes by in the dialect: that of its catalogue Entry, else the generic one.
 func (d Dialect) Event(typ, interaction string, fits func(Event) bool) string {
-	for _, e := range d.Events {
-		if e.Type != typ || !slices.Contains(e.Interactions, interaction) {
-			continue
-		}
-		if e.Criteria == "" || fits != nil && fits(e) {
-			return e.Name
-		}
+	if i := d.Entry(typ, interaction, fits); i >= 0 {
+		return d.Events[i].Name
 	}
 	return d.Names.Name(typ, interaction)
 }

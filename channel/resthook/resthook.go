@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -164,6 +165,9 @@ func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r 
 	case d.Success.Has(resp.StatusCode) && err != nil && limited.Err() != nil && ctx.Err() == nil:
 		return reply, stopped(ctx, classify(context.DeadlineExceeded, connected)) // the body dripped past the timeout
 	case d.Success.Has(resp.StatusCode):
+		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+			reply.Note = fmt.Sprintf("%d counts as success here; the redirect was not followed", resp.StatusCode)
+		}
 		return reply, nil // a body that broke off changes nothing: the status was there, and the body isn't read
 	default:
 		f := statusFailure(resp.StatusCode, d.Success)
