@@ -2,8 +2,6 @@ package operate
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
@@ -40,7 +38,7 @@ func (d *Desk) rotateSecret(ctx context.Context, r rest.OperationRequest) (rest.
 	case key == subscription.Mask:
 		return rest.OperationAnswer{}, secret.refuse(fhir.Value, "the mask is no key: send one, or none to have it made")
 	case key == "":
-		key = newKey()
+		key = resthook.NewSecret()
 	default:
 		if err := resthook.CheckSecret(key); err != nil {
 			return rest.OperationAnswer{}, secret.refuse(fhir.BusinessRule, "%s", err)
@@ -90,13 +88,6 @@ func (d *Desk) rotateSecret(ctx context.Context, r rest.OperationRequest) (rest.
 	o.string("secret", key)
 	o.instant("previous-until", until)
 	return rest.OperationAnswer{Status: http.StatusOK, Body: o.parameters(""), Resource: saved.Resource}, nil
-}
-
-// newKey makes a key in the form of Standard Webhooks, of 256 bits.
-func newKey() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails
-	return "whsec_" + base64.StdEncoding.EncodeToString(b)
 }
 
 // overlap reads how long the old key goes on: a Duration, or a text as in 90m, 24h or 2d.
