@@ -24,22 +24,31 @@ type Names struct {
 
 // newNames compiles a dialect's catalogue. Its criteria mean what R4 says, whatever a tenant defines, for they
 // are the same words to every receiver; and they are about the resource alone, so that a name can be found
-// again at each attempt.
+// again at each attempt. The error names every entry that is wrong.
 func newNames(d resthook.Dialect) (*Names, error) {
 	n := &Names{dialect: d, queries: map[string]*criteria.Query{}}
+	var wrong []error
 	for _, e := range d.Events {
-		if e.Criteria == "" {
+		if e.Type != "" && !fhir.Type(e.Type).Known() {
+			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: R4 has no resource type %q", d.Name, e.Name, e.Type))
+			continue
+		}
+		if e.Criteria == "" || e.Type == "" {
 			continue
 		}
 		text := criteriaOf(e)
 		q, err := criteria.Parse(text, criteria.R4())
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("dialect %s: event %s: %w", d.Name, e.Name, err)
+			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: %w", d.Name, e.Name, err))
 		case q.Far():
-			return nil, fmt.Errorf("dialect %s: event %s: %s looks at other resources, and a name can't", d.Name, e.Name, text)
+			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: %s looks at other resources, and a name can't", d.Name, e.Name, text))
+		default:
+			n.queries[text] = q
 		}
-		n.queries[text] = q
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
 	}
 	return n, nil
 }

@@ -1,7 +1,11 @@
 package subscription
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"fhirhook/channel"
 	"fhirhook/channel/resthook"
@@ -21,45 +25,38 @@ type Rules struct {
 	Header func(line string, t channel.Target) (channel.Header, error)
 }
 
-// RulesOf reads the rules out of a dialect's data. An error is a mistake in that data.
+// RulesOf reads the rules out of a dialect's data. An error names every mistake in that data.
 func RulesOf(d resthook.Dialect) (Rules, error) {
 	r := Rules{
 		Deletes:      d.CanDelete(),
 		LastOnDelete: d.DeleteCarriesVersion(),
+		Interactions: Interactions{
+			Create: slices.Contains(d.Interactions, fhir.Create.String()),
+			Update: slices.Contains(d.Interactions, fhir.Update.String()),
+			Delete: slices.Contains(d.Interactions, fhir.Delete.String()),
+		},
 		Header: func(line string, t channel.Target) (channel.Header, error) {
 			return resthook.ParseHeader(line, d.For(t))
 		},
 	}
-	for _, code := range d.Interactions {
-		switch code {
-		case fhir.Create.String():
-			r.Interactions.Create = true
-		case fhir.Update.String():
-			r.Interactions.Update = true
-		case fhir.Delete.String():
-			r.Interactions.Delete = true
-		default:
-			return Rules{}, fmt.Errorf("dialect %s: %q is no interaction: create, update or delete", d.Name, code)
-		}
-	}
 	for _, code := range d.Orders {
-		order, ok := orders[code]
-		if !ok {
-			return Rules{}, fmt.Errorf("dialect %s: %q is no order: none, resource or subscription", d.Name, code)
-		}
-		r.Orders = append(r.Orders, order)
+		r.Orders = append(r.Orders, orders[code]) // Check has refused other codes
 	}
-	if len(r.Orders) == 0 {
-		return Rules{}, fmt.Errorf("dialect %s names no order", d.Name)
-	}
+	wrong := []error{d.Check()}
 	var err error
 	if r.Names, err = newNames(d); err != nil {
-		return Rules{}, err
+		wrong = append(wrong, err)
 	}
-	if r.Ladder, err = ParseLadder(d.Ladder); err != nil {
-		return Rules{}, fmt.Errorf("dialect %s: ladder: %w", d.Name, err)
+	if r.Ladder, err = ParseLadder(d.Ladder); err != nil && d.Ladder != "" {
+		wrong = append(wrong, fmt.Errorf("dialect %s: retry: %w", d.Name, err))
+	}
+	if d.Requests > mostAttempts {
+		wrong = append(wrong, fmt.Errorf("dialect %s: %d requests are too many: at most %d", d.Name, d.Requests, mostAttempts))
 	}
 	r.Ladder.Most = d.Requests
+	if err := errors.Join(wrong...); err != nil {
+		return Rules{}, err
+	}
 	return r, nil
 }
 
@@ -72,19 +69,28 @@ type DialectTable struct {
 	rules    map[string]Rules
 }
 
-// NewDialectTable reads the rules of dialects, of which one is the server's default. An error names a mistake
-// in a dialect, or a default that isn't among them.
+// NewDialectTable reads the rules of dialects, of which one is the server's default. An error names every mistake
+// in every dialect, and a default that isn't among them.
 func NewDialectTable(standard string, dialects ...resthook.Dialect) (*DialectTable, error) {
 	t := &DialectTable{standard: standard, rules: map[string]Rules{}}
+	var wrong []error
 	for _, d := range dialects {
 		r, err := RulesOf(d)
 		if err != nil {
-			return nil, err
+			wrong = append(wrong, err)
+		}
+		if _, taken := t.rules[d.Name]; taken {
+			wrong = append(wrong, fmt.Errorf("dialect %s: there is one of this name already; choose another", d.Name))
+			continue
 		}
 		t.rules[d.Name] = r
 	}
 	if _, ok := t.rules[standard]; !ok {
-		return nil, fmt.Errorf("there is no dialect %q", standard)
+		names := strings.Join(slices.Sorted(maps.Keys(t.rules)), ", ")
+		wrong = append(wrong, fmt.Errorf("there is no dialect %q to be the default: one of %s", standard, names))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
 	}
 	return t, nil
 }

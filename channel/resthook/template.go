@@ -23,7 +23,8 @@ type fact struct {
 	bare bool // in JSON it stands without quotes
 }
 
-// facts are the placeholders. In a body each becomes a whole JSON value, in a header the bare text.
+// facts are the placeholders. In a body each becomes a whole JSON value, or within a JSON string a part of it; in a
+// header it becomes the bare text.
 var facts = map[string]func(m channel.Message, now time.Time) fact{
 	"id":           func(m channel.Message, _ time.Time) fact { return fact{text: m.ID} },
 	"event":        func(m channel.Message, _ time.Time) fact { return fact{text: m.Event} },
@@ -90,22 +91,43 @@ func fillBody(t string, m channel.Message, now time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
+	quoted := false // within a JSON string
 	for i, p := range parts {
 		if i%2 == 0 {
 			b.WriteString(p)
+			quoted = endsQuoted(p, quoted)
 			continue
 		}
 		f := facts[p](m, now)
-		if f.bare {
+		if f.bare && !quoted {
 			b.WriteString(f.text)
 			continue
 		}
+		start := b.Len()
 		if err := enc.Encode(f.text); err != nil {
 			return nil, fmt.Errorf("encode ${%s}: %w", p, err)
 		}
 		b.Truncate(b.Len() - 1) // the encoder's line feed
+		if quoted {             // the string's own quotes stand around it
+			inner := b.Bytes()[start+1 : b.Len()-1]
+			copy(b.Bytes()[start:], inner)
+			b.Truncate(start + len(inner))
+		}
 	}
 	return b.Bytes(), nil
+}
+
+// endsQuoted tells whether JSON text ends within a string, if it began so.
+func endsQuoted(text string, quoted bool) bool {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			quoted = !quoted
+		case '\\':
+			i++ // what is escaped ends nothing; outside of strings no JSON has one
+		}
+	}
+	return quoted
 }
 
 // fillText renders a header's template; "" if any of its placeholders is empty.
