@@ -69,7 +69,10 @@ func (s *Server) selected(ctx context.Context, tx store.Writer, w write) ([]fhir
 func (s *Server) removeAll(tx store.Writer, w write, keys []fhir.Key) (answer, error) {
 	var last store.Saved
 	for _, key := range keys {
-		var err error
+		err := s.writable(key)
+		if err != nil {
+			return answer{}, err
+		}
 		if last, err = store.Delete(tx, key, w.cond.ifMatch); err != nil {
 			return answer{}, err
 		}

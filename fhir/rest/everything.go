@@ -20,7 +20,7 @@ func (s *Server) everything(ctx context.Context, r OperationRequest) (OperationA
 		return OperationAnswer{}, err
 	}
 	err = s.DB.View(ctx, func(tx store.Reader) error {
-		_, err := s.readIn(tx, &call{code: read, tenant: r.Tenant, target: c.target})
+		_, err := s.readIn(ctx, tx, &call{code: read, tenant: r.Tenant, target: c.target})
 		return err
 	})
 	if err != nil {

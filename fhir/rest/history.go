@@ -37,20 +37,21 @@ type historyQuery struct {
 // history answers the versions of a resource, of a type or of everything, newest first (R4 http.html#history).
 func (s *Server) history(ctx context.Context, c *call) (a answer, err error) {
 	err = s.DB.View(ctx, func(r store.Reader) error {
-		a, err = s.historyIn(r, c)
+		a, err = s.historyIn(ctx, r, c)
 		return err
 	})
 	return a, err
 }
 
-func (s *Server) historyIn(r store.Reader, c *call) (answer, error) {
+func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer, error) {
 	q, err := parseHistory(c)
 	if err != nil {
 		return answer{}, err
 	}
 	b := bundle{kind: "history"}
+	var only *fhir.Resource
 	if c.target.id != "" {
-		newest, err := lookUp(r, c)
+		newest, shown, err := s.lookUp(ctx, r, c)
 		if errors.Is(err, store.ErrNotFound) {
 			return answer{}, unknownVersion(c)
 		} else if err != nil {
@@ -59,10 +60,13 @@ func (s *Server) historyIn(r store.Reader, c *call) (answer, error) {
 		if versions := int(newest.Version); q.all() { //nolint:gosec // versions are counted from 1
 			b.total = &versions
 		}
+		if shown {
+			only = newest
+		}
 	}
 	var last store.Seq // that the page has looked at
 	more, walked := false, 0
-	for change, err := range r.History(store.Scope{Tenant: c.tenant, Type: c.target.typ, ID: c.target.id}, q.before) {
+	for change, err := range s.rows(r, c, q.before, only) {
 		if err != nil {
 			return answer{}, err
 		}

@@ -18,7 +18,7 @@ import (
 func (s *Server) meta(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
 	var a answer
 	err := s.DB.View(ctx, func(tx store.Reader) (err error) {
-		a, err = s.readIn(tx, &call{code: read, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}})
+		a, err = s.readIn(ctx, tx, &call{code: read, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}})
 		return err
 	})
 	if err != nil {

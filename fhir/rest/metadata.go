@@ -15,6 +15,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/search"
 )
 
 // basePlace stands for [base] in the CapabilityStatement that is kept; the rest is the same for every client.
@@ -77,6 +78,7 @@ func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
 			capability.ConditionalDelete = ptr(models.ConditionalDeleteStatusMultiple)
 		}
 		capability.Operation = operationsOn(t, o.Operations)
+		capability.Documentation = besides(t, o.Virtuals)
 		rest.Resource = append(rest.Resource, capability)
 	}
 	return encode(firstType{models.CapabilityStatement{
@@ -112,6 +114,20 @@ func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.Capabili
 		}
 	}
 	return r
+}
+
+// besides says what is shown among a type's resources; nil: nothing.
+func besides(t fhir.Type, virtuals []search.Virtual) *string {
+	var notes []string
+	for _, v := range virtuals {
+		if v.Type() == t {
+			notes = append(notes, "Reads and searches of this type also show what nobody wrote as such: each is "+v.ReadOnly()+". It has one version, can't be written, stands in no history of the type and notifies nobody.")
+		}
+	}
+	if notes == nil {
+		return nil
+	}
+	return ptr(strings.Join(notes, "\n\n"))
 }
 
 // compartmentDefinitions are the canonical URLs of the compartments that can be searched.

@@ -107,6 +107,9 @@ func (s *Server) partPatch(n tape.Node) (patch.Patch, fhir.Incoming, error) {
 
 // patchIn carries a patch out on a known key. What comes of it is an update like any other.
 func (s *Server) patchIn(tx store.Writer, w write, key fhir.Key) (answer, error) {
+	if err := s.writable(key); err != nil {
+		return answer{}, err
+	}
 	in, err := s.patched(tx, w, key)
 	if err != nil {
 		return answer{}, err

@@ -14,7 +14,7 @@ import (
 // read answers the current version (R4 http.html#read).
 func (s *Server) read(ctx context.Context, c *call) (a answer, err error) {
 	err = s.DB.View(ctx, func(r store.Reader) error {
-		a, err = s.readIn(r, c)
+		a, err = s.readIn(ctx, r, c)
 		return err
 	})
 	return a, err
@@ -24,7 +24,7 @@ func (s *Server) read(ctx context.Context, c *call) (a answer, err error) {
 func (s *Server) vread(ctx context.Context, c *call) (answer, error) { return s.read(ctx, c) }
 
 // readIn is read and vread in a state.
-func (s *Server) readIn(r store.Reader, c *call) (answer, error) {
+func (s *Server) readIn(ctx context.Context, r store.Reader, c *call) (answer, error) {
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
@@ -32,7 +32,7 @@ func (s *Server) readIn(r store.Reader, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	found, err := lookUp(r, c)
+	found, _, err := s.lookUp(ctx, r, c)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return answer{}, unknownVersion(c)

@@ -14,6 +14,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
 
@@ -29,6 +30,9 @@ type Options struct {
 	Definitions func(ctx context.Context, tenant string) (*criteria.Definitions, error)
 	Validator   Validator // nil: the structure of resources isn't checked
 	Operations  []Operation
+	Virtuals    []search.Virtual // resources that no row of the log holds: they are read here, and found by Search
+	// Beside is what the server offers beside this endpoint: OpenAPI describes it, too.
+	Beside []Fragment
 
 	// AllowQuiet lets requests ask by X-Fhirhook-Notify: no that their writes notify nobody, as imports do.
 	AllowQuiet bool

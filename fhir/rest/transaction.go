@@ -158,7 +158,7 @@ func (run *transactionRun) all(ctx context.Context) error {
 			}
 		}
 	}
-	return run.reads()
+	return run.reads(ctx)
 }
 
 // resources returns what is to be stored, with the references resolved that name entries or conditions.
@@ -306,14 +306,14 @@ func (run *transactionRun) store(i int, in fhir.Incoming) error {
 }
 
 // reads answers reads from what the transaction has made.
-func (run *transactionRun) reads() error {
+func (run *transactionRun) reads(ctx context.Context) error {
 	for i, p := range run.plan.parts {
 		var err error
 		switch p.route.code {
 		case read, vread:
-			run.answers[i], err = run.readIn(run.tx, p.call)
+			run.answers[i], err = run.readIn(ctx, run.tx, p.call)
 		case historyInstance, historyType, historySystem:
-			run.answers[i], err = run.historyIn(run.tx, p.call)
+			run.answers[i], err = run.historyIn(ctx, run.tx, p.call)
 		}
 		if err != nil {
 			return atEntry(i, err)

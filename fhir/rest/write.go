@@ -140,6 +140,9 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 
 // put is an update of a known key.
 func (s *Server) put(tx store.Writer, w write, key fhir.Key) (answer, error) {
+	if err := s.writable(key); err != nil {
+		return answer{}, err
+	}
 	if len(w.cond.ifNoneMatch) > 0 {
 		there, err := current(tx, key)
 		if err != nil {

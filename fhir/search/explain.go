@@ -28,6 +28,7 @@ func (s *searching) explain(counted bool) []string {
 	if n := p.tailSize(); n > 0 {
 		add("The index is at row %d of the log, the search at row %d: %d resources written between them were looked at one by one.", p.place, p.at, n)
 	}
+	lines = append(lines, s.looked...)
 	add("%d resources were looked at in all.", s.engine.o.MaxScan-s.budget.left)
 	switch {
 	case !s.byTime && !s.order.natural(p.types):

@@ -3,7 +3,6 @@ package search
 import (
 	"context"
 
-	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
@@ -19,13 +18,13 @@ func (s *searching) newestFirst(counting bool) bool {
 
 // newest finds the first hits behind the last one, from the newest row of the type backwards. Rows of one time
 // are sorted by the other keys, so it ends with the first row that is older than the page.
-func (s *searching) newest(ctx context.Context, most int) ([]hit, error) {
-	page, before := first{order: s.order, most: most}, s.cursor.At+1
+func (s *searching) newest(ctx context.Context, page *first) error {
+	before := s.cursor.At + 1
 	if s.paged {
 		sec := s.last.resource.Updated.Unix()
 		in, err := s.state.window(ctx, 0, sec, s.cursor.At)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		before = in.last + 1
 	}
@@ -33,29 +32,19 @@ func (s *searching) newest(ctx context.Context, most int) ([]hit, error) {
 	for before > 1 {
 		rows, next, err := s.state.newest(ctx, of, before, s.cursor.At)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, r := range rows {
-			if len(page.hits) == most && r.Updated.Before(page.oldest()) {
-				return page.sorted(), nil
+			if len(page.hits) == page.most && r.Updated.Before(page.oldest()) {
+				return nil
 			}
-			if err := s.budget.spend(); err != nil {
-				return nil, err
-			}
-			subject := criteria.NewSubject(r, s.env)
-			if matches := s.plan.query.Matches(subject); !matches || subject.Err() != nil {
-				if err := subject.Err(); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			if h := s.order.place(subject); !s.paged || s.order.compare(s.last, h) < 0 {
-				page.offer(h)
+			if _, err := s.weigh(r, page); err != nil {
+				return err
 			}
 		}
 		before = next
 	}
-	return page.sorted(), nil
+	return nil
 }
 
 // newest returns rows of a scope below a place that are current at another, newest first, and where to go on; 1 at

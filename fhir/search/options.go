@@ -17,6 +17,7 @@ type Options struct {
 	MaxScan     int           // resources that a search may look at; default 2,000,000
 	Index       *Index        // of the same store and definitions; nil: every search walks
 	Own         *OwnIndex     // of the same store; nil: what clients define isn't indexed
+	Virtuals    []Virtual     // resources that no row of the log holds
 	MaxIncluded int           // resources that _include and _revinclude may add to a page; default 5,000
 	Log         *slog.Logger  // nil: nothing is logged
 }

@@ -83,6 +83,11 @@ func (o *order) compare(a, b hit) int {
 			return c
 		}
 	}
+	return compareKeys(a, b)
+}
+
+// compareKeys is the order of hits among equals.
+func compareKeys(a, b hit) int {
 	return cmp.Or(cmp.Compare(a.resource.Key.Type, b.resource.Key.Type), strings.Compare(a.resource.Key.ID, b.resource.Key.ID))
 }
 

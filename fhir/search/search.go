@@ -60,7 +60,8 @@ type searching struct {
 	env     criteria.Env
 	state   state
 	budget  budget
-	byTime  bool // the log was read backwards
+	byTime  bool     // the log was read backwards
+	looked  []string // what explain says of the Virtuals
 
 	paged  bool
 	cursor cursor // where this page begins; of the first one only At and Now
@@ -107,6 +108,15 @@ func (s *searching) begin(ctx context.Context, req *Request) error {
 	found, err := s.state.live(ctx, []fhir.Key{s.lastKey()})
 	if err != nil {
 		return err
+	}
+	if len(found) == 0 {
+		shown, err := s.engine.virtual(ctx, s.lastKey())
+		if err != nil {
+			return err
+		}
+		if shown != nil {
+			found = append(found, shown)
+		}
 	}
 	if len(found) == 0 {
 		return fhir.Errorf(fhir.Value, "http."+paramPage, "the page that this link follows is no longer kept: start again without %s", paramPage)
@@ -164,30 +174,45 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 	if err := s.plan.prepare(ctx, s.engine, s.state, s.cursor.At, s.env); err != nil {
 		return nil, 0, err
 	}
+	page, total := first{order: s.order, most: most}, 0
 	if s.newestFirst(counting) {
 		s.byTime = true
-		hits, err := s.newest(ctx, most)
-		return hits, 0, err
+		if err := s.newest(ctx, &page); err != nil {
+			return nil, 0, err
+		}
+		_, err := s.hitVirtuals(ctx, &page, counting)
+		return page.sorted(), 0, err
 	}
 	inOrder := s.order.natural(s.plan.types) && s.plan.ordered()
 	var after fhir.Key
 	if inOrder && s.paged && !counting {
 		after = s.lastKey()
 	}
-	page, total := first{order: s.order, most: most}, 0
 	err := s.plan.candidates(ctx, s.state, after, func(r *fhir.Resource) (bool, error) {
-		if err := s.budget.spend(); err != nil {
-			return false, err
+		matches, err := s.weigh(r, &page)
+		if matches {
+			total++
 		}
-		subject := criteria.NewSubject(r, s.env)
-		if matches := s.plan.matches(subject, r); !matches || subject.Err() != nil {
-			return true, subject.Err()
-		}
-		total++
-		if h := s.order.place(subject); !s.paged || s.order.compare(s.last, h) < 0 {
-			page.offer(h)
-		}
-		return counting || !inOrder || len(page.hits) < most, nil
+		return err == nil && (counting || !inOrder || len(page.hits) < most), err
 	})
-	return page.sorted(), total, err
+	if err != nil {
+		return nil, 0, err
+	}
+	more, err := s.hitVirtuals(ctx, &page, counting)
+	return page.sorted(), total + more, err
+}
+
+// weigh looks at a candidate: whether it matches, and if it comes behind the page before, it is offered to this one.
+func (s *searching) weigh(r *fhir.Resource, page *first) (matches bool, err error) {
+	if err := s.budget.spend(); err != nil {
+		return false, err
+	}
+	subject := criteria.NewSubject(r, s.env)
+	if matches := s.plan.matches(subject, r); !matches || subject.Err() != nil {
+		return false, subject.Err()
+	}
+	if h := s.order.place(subject); !s.paged || s.order.compare(s.last, h) < 0 {
+		page.offer(h)
+	}
+	return true, nil
 }
