@@ -31,7 +31,7 @@ func (c *checker) log() error {
 		if len(k) != 8 || seq != last.Seq+1 {
 			c.problem("log: row %d follows row %d", seq, last.Seq)
 		}
-		row, err := decodeRow(seq, v)
+		row, err := decodeRow(seq, v, c.db.sealing)
 		if err != nil {
 			c.problem("%w", err)
 			last = store.Change{Seq: seq}
@@ -130,7 +130,7 @@ func (c *checker) tenants() error {
 
 // leads proves that an index's key is the one that the row it leads to has.
 func (c *checker) leads(s source, seq store.Seq, key func(*fhir.Resource) []byte, bucket string, k []byte) {
-	row, err := (&logReader{source: s}).row(seq)
+	row, err := (&logReader{source: s, sealing: c.db.sealing}).row(seq)
 	if err != nil {
 		c.problem("%s index: the entry %q leads nowhere: %w", bucket, k, err)
 		return
@@ -143,7 +143,7 @@ func (c *checker) leads(s source, seq store.Seq, key func(*fhir.Resource) []byte
 // requests proves that each request key leads to the last row of a transaction made with it.
 func (c *checker) requests() error {
 	return c.walk(c.db.resources, requestBucket, func(s source, k, _ []byte) {
-		r := logReader{source: s}
+		r := logReader{source: s, sealing: c.db.sealing}
 		seq, err := r.Request(string(k))
 		if err != nil {
 			c.problem("request %q: %w", k, err)

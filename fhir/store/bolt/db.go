@@ -15,9 +15,10 @@ import (
 
 // DB is a store in a folder. It implements store.DB and is safe for concurrent use.
 type DB struct {
-	epoch  string
-	clock  func() time.Time
-	opened uint32
+	epoch   string
+	clock   func() time.Time
+	sealing Sealing
+	opened  uint32
 
 	resources, queueFile *bbolt.DB
 	indexFile            *bbolt.DB
@@ -40,7 +41,7 @@ var _ store.DB = (*DB)(nil)
 
 func start(dir, epoch string, opened uint32, resources, queue, index *bbolt.DB, opts Options) *DB {
 	db := &DB{
-		epoch: epoch, clock: opts.Clock, opened: opened,
+		epoch: epoch, clock: opts.Clock, sealing: opts.Sealing, opened: opened,
 		resources: resources, queueFile: queue, indexFile: index,
 		changed: make(chan struct{}), idle: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -77,7 +78,7 @@ func (db *DB) Queue() store.Queue { return queue{db} }
 // View runs fn on the newest state.
 func (db *DB) View(ctx context.Context, fn func(store.Reader) error) error {
 	return db.view(ctx, db.resources, func(tx *bbolt.Tx) error {
-		return fn(&logReader{source: &committed{tx: tx}})
+		return fn(&logReader{source: &committed{tx: tx}, sealing: db.sealing})
 	})
 }
 
@@ -119,7 +120,7 @@ func (db *DB) Update(ctx context.Context, origin store.Origin, fn func(store.Wri
 	}
 	var commit store.Commit
 	err := db.logWrites.do(ctx, func(o *overlay) error {
-		w, err := newLogWriter(o, origin, db.clock)
+		w, err := newLogWriter(o, origin, db.clock, db.sealing)
 		if err != nil {
 			return err
 		}

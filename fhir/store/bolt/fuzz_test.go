@@ -15,18 +15,18 @@ var someTime = time.Date(2026, 1, 31, 12, 0, 0, 123_000_000, time.UTC)
 // something that decodes to the same.
 func FuzzRow(f *testing.F) {
 	full := &fhir.Resource{Key: fhir.Key{Tenant: "t", Type: "Patient", ID: "a"}, Version: 300, Updated: someTime, JSON: []byte(`{}`)}
-	f.Add(encodeRow(full, fhir.Update, store.Origin{Actor: "Ada", RequestID: "r", RequestKey: "k", Cause: "c", Server: true}))
-	f.Add(encodeRow(&fhir.Resource{Version: 1, Updated: someTime, Deleted: true}, fhir.Delete, store.Origin{}))
+	f.Add(encodeRow(full, fhir.Update, store.Origin{Actor: "Ada", RequestID: "r", RequestKey: "k", Cause: "c", Server: true}, Sealing{}))
+	f.Add(encodeRow(&fhir.Resource{Version: 1, Updated: someTime, Deleted: true}, fhir.Delete, store.Origin{}, Sealing{}))
 	f.Add([]byte{})
 	f.Add([]byte{rowEncoding})
 	f.Fuzz(func(t *testing.T, row []byte) {
-		c, err := decodeRow(7, row)
+		c, err := decodeRow(7, row, Sealing{})
 		if err != nil {
 			return
 		}
-		again := encodeRow(c.Resource, c.Interaction, c.Origin)
+		again := encodeRow(c.Resource, c.Interaction, c.Origin, Sealing{})
 		setRowsBehind(again, uint32(c.End-c.Seq))
-		d, err := decodeRow(7, again)
+		d, err := decodeRow(7, again, Sealing{})
 		if err != nil || d.End != c.End || d.Origin != c.Origin || d.Interaction != c.Interaction ||
 			d.Resource.Key != c.Resource.Key || d.Resource.Version != c.Resource.Version ||
 			!d.Resource.Updated.Equal(c.Resource.Updated) || !bytes.Equal(d.Resource.JSON, c.Resource.JSON) {

@@ -15,7 +15,8 @@ import (
 // logReader is store.Reader over any source.
 type logReader struct {
 	source
-	first store.Seq // the first row of the transaction that is being written; 0 if there is none
+	sealing Sealing
+	first   store.Seq // the first row of the transaction that is being written; 0 if there is none
 }
 
 func (r *logReader) Last() store.Seq {
@@ -32,7 +33,7 @@ func (r *logReader) row(seq store.Seq) (store.Change, error) {
 }
 
 func (r *logReader) decode(seq store.Seq, v []byte) (store.Change, error) {
-	c, err := decodeRow(seq, v)
+	c, err := decodeRow(seq, v, r.sealing)
 	if err == nil && r.first > 0 && seq >= r.first {
 		c.End = r.Last()
 	}

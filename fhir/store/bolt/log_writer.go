@@ -19,8 +19,8 @@ type logWriter struct {
 	rows   [][]byte // its own, in order
 }
 
-func newLogWriter(o *overlay, origin store.Origin, clock func() time.Time) (*logWriter, error) {
-	w := &logWriter{logReader: logReader{source: o}, o: o, origin: origin, now: fhir.Millis(clock())}
+func newLogWriter(o *overlay, origin store.Origin, clock func() time.Time, s Sealing) (*logWriter, error) {
+	w := &logWriter{logReader: logReader{source: o, sealing: s}, o: o, origin: origin, now: fhir.Millis(clock())}
 	k, v := o.before(logBucket, numbered(nil, math.MaxUint64), nil)
 	if k == nil {
 		return w, nil
@@ -55,7 +55,7 @@ func (w *logWriter) Append(r *fhir.Resource, i fhir.Interaction) error {
 		w.first = w.last + 1
 	}
 	w.last++
-	row := encodeRow(r, i, w.origin)
+	row := encodeRow(r, i, w.origin, w.sealing)
 	w.rows = append(w.rows, row)
 	seq := uint64(w.last)
 	for _, put := range [...]struct {

@@ -15,6 +15,7 @@ import (
 // Options change how a store works. The zero value is right.
 type Options struct {
 	Clock       func() time.Time // nil: time.Now
+	Sealing     Sealing          // which rows are encrypted; zero: none
 	LockTimeout time.Duration    // how long to wait for another process to let go; 0: one second
 
 	maxSize int  // of a file in bytes, so that tests can fill a disk; 0: no limit

@@ -13,23 +13,27 @@ import (
 // A row of the log begins with 14 bytes at fixed places, so that what is needed most is had without
 // decoding, and the rows behind can be filled in when the transaction is complete:
 //
-//	0      encoding, 1
+//	0      encoding: 1, or 2 if the JSON is encrypted
 //	1-4    how many rows of its transaction stand behind it
 //	5      interaction; bit 7: the server wrote it
 //	6-13   lastUpdated, milliseconds since 1970
 //	14-    version (uvarint); tenant, type, id, actor, request id, request key, cause (length, bytes); JSON to the end
 const (
 	rowEncoding = 1
+	rowSealed   = 2
 	rowFixed    = 14
 	rowServer   = 0x80
 )
 
-func encodeRow(r *fhir.Resource, i fhir.Interaction, o store.Origin) []byte {
-	k := r.Key
+func encodeRow(r *fhir.Resource, i fhir.Interaction, o store.Origin, s Sealing) []byte {
+	k, body, encoding := r.Key, r.JSON, byte(rowEncoding)
+	if s.seals(r) {
+		body, encoding = s.Ring.Seal(body, about(r)), rowSealed
+	}
 	n := rowFixed + 10 + 7*2 + len(k.Tenant) + len(k.Type) + len(k.ID) +
-		len(o.Actor) + len(o.RequestID) + len(o.RequestKey) + len(o.Cause) + len(r.JSON)
+		len(o.Actor) + len(o.RequestID) + len(o.RequestKey) + len(o.Cause) + len(body)
 	b := make([]byte, rowFixed, n)
-	b[0] = rowEncoding
+	b[0] = encoding
 	b[5] = byte(i)
 	if o.Server {
 		b[5] |= rowServer
@@ -39,7 +43,7 @@ func encodeRow(r *fhir.Resource, i fhir.Interaction, o store.Origin) []byte {
 	for _, s := range [...]string{k.Tenant, string(k.Type), k.ID, o.Actor, o.RequestID, o.RequestKey, o.Cause} {
 		b = appendString(b, s)
 	}
-	return append(b, r.JSON...)
+	return append(b, body...)
 }
 
 // setRowsBehind fills in how many rows of the transaction stand behind this one.
@@ -47,14 +51,14 @@ func setRowsBehind(row []byte, n uint32) { binary.BigEndian.PutUint32(row[1:], n
 
 // rowTime reads lastUpdated alone.
 func rowTime(row []byte) (time.Time, error) {
-	if len(row) < rowFixed || row[0] != rowEncoding {
+	if len(row) < rowFixed || row[0] != rowEncoding && row[0] != rowSealed {
 		return time.Time{}, errValue
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(row[6:]))).UTC(), nil
 }
 
 // decodeRow copies all that it returns.
-func decodeRow(seq store.Seq, row []byte) (store.Change, error) {
+func decodeRow(seq store.Seq, row []byte, s Sealing) (store.Change, error) {
 	updated, err := rowTime(row)
 	if err != nil {
 		return store.Change{}, fmt.Errorf("row %d of the log: %w", seq, err)
@@ -77,8 +81,16 @@ func decodeRow(seq store.Seq, row []byte) (store.Change, error) {
 	if d.err != nil {
 		return store.Change{}, fmt.Errorf("row %d of the log: %w", seq, d.err)
 	}
-	if len(d.b) > 0 {
+	switch {
+	case row[0] == rowSealed && s.Ring == nil:
+		err = errNoRing
+	case row[0] == rowSealed:
+		r.JSON, err = s.Ring.Open(d.b, about(r))
+	case len(d.b) > 0:
 		r.JSON = bytes.Clone(d.b)
+	}
+	if err != nil {
+		return store.Change{}, fmt.Errorf("row %d of the log, %s: %w", seq, r.VersionedReference(), err)
 	}
 	c.Resource = r
 	return c, nil
