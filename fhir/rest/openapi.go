@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -29,6 +30,13 @@ func (s *Server) OpenAPI(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // whoever hung up needs no answer
 	}
+}
+
+// Fragment is a part of an OpenAPI document: paths of the server itself, outside of Prefix, and the components
+// that they refer to, by section and name. A parameter id in a path is the one that is there already.
+type Fragment struct {
+	Paths      map[string]map[string]any
+	Components map[string]map[string]any
 }
 
 // node is an object of the document; encode writes its members sorted, so that it is always the same.
@@ -78,24 +86,50 @@ func (s *Server) openAPI(base string) node {
 	for _, t := range fhir.Types() {
 		types = append(types, string(t))
 	}
-	return node{
-		"openapi": "3.1.0",
-		"info":    node{"title": "fhirhook", "version": s.Version, "description": "FHIR R4 over HTTP. GET metadata is the CapabilityStatement, which says more."},
-		"servers": []node{{"url": base}},
-		"paths":   paths,
-		"components": node{
-			"parameters": node{
-				"type":  node{"name": "type", "in": "path", "required": true, "schema": node{"type": "string", "enum": types}},
-				"id":    node{"name": "id", "in": "path", "required": true, "schema": node{"type": "string", "pattern": `^[A-Za-z0-9.-]{1,64}$`}},
-				"vid":   node{"name": "vid", "in": "path", "required": true, "schema": node{"type": "string"}},
-				"inner": node{"name": "inner", "in": "path", "required": true, "description": "a resource type, or * for all", "schema": node{"type": "string"}},
-			},
-			"responses": node{
-				"resource": node{"description": "What was asked for", "content": media("resource", FHIRJSON)},
-				"outcome":  node{"description": "An OperationOutcome says what is wrong", "content": media("resource", FHIRJSON)},
-			},
-			"schemas": node{"resource": node{"type": "object", "required": []string{"resourceType"}, "properties": node{"resourceType": node{"type": "string"}}}},
+	components := node{
+		"parameters": node{
+			"type":  node{"name": "type", "in": "path", "required": true, "schema": node{"type": "string", "enum": types}},
+			"id":    node{"name": "id", "in": "path", "required": true, "schema": node{"type": "string", "pattern": `^[A-Za-z0-9.-]{1,64}$`}},
+			"vid":   node{"name": "vid", "in": "path", "required": true, "schema": node{"type": "string"}},
+			"inner": node{"name": "inner", "in": "path", "required": true, "description": "a resource type, or * for all", "schema": node{"type": "string"}},
 		},
+		"responses": node{
+			"resource": node{"description": "What was asked for", "content": media("resource", FHIRJSON)},
+			"outcome":  node{"description": "An OperationOutcome says what is wrong", "content": media("resource", FHIRJSON)},
+		},
+		"schemas": node{"resource": node{"type": "object", "required": []string{"resourceType"}, "properties": node{"resourceType": node{"type": "string"}}}},
+	}
+	for _, f := range s.Beside {
+		f.join(paths, components, base)
+	}
+	return node{
+		"openapi":    "3.1.0",
+		"info":       node{"title": "fhirhook", "version": s.Version, "description": "FHIR R4 over HTTP. GET metadata is the CapabilityStatement, which says more."},
+		"servers":    []node{{"url": base}},
+		"paths":      paths,
+		"components": components,
+	}
+}
+
+// join puts the fragment into a document whose paths lie below base. Those of the fragment don't, so each says where
+// it lies.
+func (f Fragment) join(paths, components node, base string) {
+	root, ok := strings.CutSuffix(base, Prefix)
+	if root == "" || !ok { // somebody maps the endpoint to another path: what is beside it is beside the document
+		root = "/"
+	}
+	for path, item := range f.Paths {
+		placed := node{"servers": []node{{"url": root}}}
+		maps.Copy(placed, item)
+		paths[path] = placed
+	}
+	for section, named := range f.Components {
+		into, ok := components[section].(node)
+		if !ok {
+			into = node{}
+			components[section] = into
+		}
+		maps.Copy(into, named)
 	}
 }
 

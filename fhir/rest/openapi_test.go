@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestOpenAPI_listsWhatIsRouted: each route and operation is in the document, every $ref leads somewhere, and
@@ -59,4 +61,37 @@ func TestOpenAPI_listsWhatIsRouted(t *testing.T) {
 	again := httptest.NewRecorder()
 	h.server.OpenAPI(again, httptest.NewRequest("GET", "/openapi.json", nil))
 	h.equal(w.Body.String(), again.Body.String())
+}
+
+// TestOpenAPI_describesWhatStandsBeside: paths of others say where they lie, and their components join the rest.
+func TestOpenAPI_describesWhatStandsBeside(t *testing.T) {
+	t.Parallel()
+	for base, root := range map[string]string{"": "/", "https://h.example/fhir/R4": "https://h.example", "https://h.example/other": "/"} {
+		h := newHarness(t)
+		h.server.base = base
+		h.server.Beside = []Fragment{{
+			Paths:      map[string]map[string]any{"/beside/{id}": {"get": node{"summary": "x"}}},
+			Components: map[string]map[string]any{"schemas": {"thing": node{"type": "object"}}, "examples": {"one": node{}}},
+		}}
+		w := httptest.NewRecorder()
+		h.server.OpenAPI(w, httptest.NewRequest("GET", "/openapi.json", nil))
+		var doc struct {
+			Paths      map[string]map[string]any
+			Components map[string]map[string]any
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"get": map[string]any{"summary": "x"}, "servers": []any{map[string]any{"url": root}}}
+		if diff := cmp.Diff(want, doc.Paths["/beside/{id}"]); diff != "" {
+			t.Errorf("base %q: -want +got\n%s", base, diff)
+		}
+		for section, names := range map[string][]string{"schemas": {"thing", "resource"}, "examples": {"one"}, "parameters": {"id"}} {
+			for _, name := range names {
+				if doc.Components[section][name] == nil {
+					t.Errorf("%s/%s is missing", section, name)
+				}
+			}
+		}
+	}
 }

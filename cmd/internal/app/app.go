@@ -24,6 +24,7 @@ import (
 	"fhirhook/fhir/store/bolt"
 	"fhirhook/subscription"
 	"fhirhook/subscription/operate"
+	"fhirhook/subscription/webhook"
 )
 
 // cachedSubscriptions is how many compiled Subscriptions the deliverer keeps at most.
@@ -119,8 +120,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env},
 		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
-		Operations: s.desk.Operations(),
-		BaseURL:    set.baseURL, TrustedProxies: set.proxies,
+		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
+		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle, DeleteMultiple: o.DeleteMultiple,
 		Log: o.Log, Version: o.Version,
 	})
@@ -128,7 +129,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           s.routes(endpoint, counters),
+		Handler:           s.routes(endpoint, counters, o.Dialect),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       5 * time.Minute, // a Bundle of --max-bundle over a slow line
 		WriteTimeout:      10 * time.Minute,

@@ -10,6 +10,7 @@ import (
 
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
+	"fhirhook/subscription/webhook"
 )
 
 // slowMatcher is how many rows the matcher may be behind before the server says that it isn't ready: a load
@@ -17,9 +18,14 @@ import (
 const slowMatcher = 100_000
 
 // routes puts the operator's endpoints beside the FHIR endpoint.
-func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics) http.Handler {
+func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics, dialect string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", fhirEndpoint)
+	webhooks := webhook.New(webhook.Options{FHIR: fhirEndpoint, Dialect: dialect})
+	for _, path := range webhook.Paths() {
+		mux.Handle(path, webhooks)
+		mux.Handle(path+"/", webhooks)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /openapi.json", fhirEndpoint.OpenAPI)
