@@ -34,6 +34,7 @@ type compiled struct {
 	lane    store.Lane
 	version uint64
 	current Current
+	place   store.Seq // DB.LastOf when this was found to be current: as long as it is the same, it still is
 }
 
 // NewCurrents returns Currents that compile with parse, keeping at most size of them.
@@ -45,12 +46,19 @@ func NewCurrents(db store.DB, parse func(*fhir.Resource) (*Subscription, error),
 // the store can't be read, or what is stored no longer compiles.
 func (c *Currents) Current(ctx context.Context, lane store.Lane) (Current, error) {
 	key := fhir.Key{Tenant: lane.Tenant, Type: fhir.Subscription, ID: lane.Subscription}
+	place, err := c.db.LastOf(ctx, fhir.Subscription)
+	if err != nil {
+		return Current{}, fmt.Errorf("read %s: %w", key, err)
+	}
 	known, cached := c.lookup(lane)
+	if cached && known.place == place {
+		return known.current, nil
+	}
 	var (
 		now     *fhir.Resource
 		current Current
 	)
-	err := c.db.View(ctx, func(r store.Reader) error {
+	err = c.db.View(ctx, func(r store.Reader) error {
 		var err error
 		now, err = r.Read(key, r.Last())
 		switch {
@@ -71,13 +79,15 @@ func (c *Currents) Current(ctx context.Context, lane store.Lane) (Current, error
 	case now == nil || now.Deleted:
 		return Current{}, nil
 	case cached && known.version == now.Version:
+		known.place = place
+		c.keep(known)
 		return known.current, nil
 	}
 	current.Subscription, err = c.parse(now)
 	if err != nil {
 		return Current{}, fmt.Errorf("compile %s version %d: %w", key, now.Version, err)
 	}
-	c.keep(compiled{lane, now.Version, current})
+	c.keep(compiled{lane, now.Version, current, place})
 	return current, nil
 }
 
@@ -121,7 +131,7 @@ func (c *Currents) keep(s compiled) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.byID[s.lane]; ok {
-		if have := e.Value.(*compiled); have.version < s.version {
+		if have := e.Value.(*compiled); have.version < s.version || have.version == s.version && have.place < s.place {
 			*have = s
 		}
 		return

@@ -116,6 +116,9 @@ type DB interface {
 	// Update runs fn as one transaction and returns when it is durable. Concurrent calls are committed in
 	// groups. If fn fails, what it wrote is dropped, its group goes on, and its error is returned as it is.
 	Update(ctx context.Context, origin Origin, fn func(Writer) error) (Commit, error)
+	// LastOf returns a place at or behind the newest row of a type, of all tenants. While it stays the same,
+	// nothing of that type was written. It has risen when the Update that wrote returns, and is cheaper than a View.
+	LastOf(ctx context.Context, t fhir.Type) (Seq, error)
 	// Wait returns when there is a row behind the place, or ctx ends.
 	Wait(ctx context.Context, after Seq) error
 	// Lease grants a lane to the caller until ctx ends.

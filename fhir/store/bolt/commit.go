@@ -25,7 +25,7 @@ const (
 type committer struct {
 	name string // of the file, for errors
 	db   *bbolt.DB
-	wake func() // called when a group is durable
+	wake func(*overlay) // called with what was written when a group is durable, before its callers know
 
 	queue   chan *task // holds maxQueue; never closed
 	closing chan struct{}
@@ -55,7 +55,7 @@ type task struct {
 	exited   bool // it called runtime.Goexit
 }
 
-func newCommitter(name string, db *bbolt.DB, wake func()) *committer {
+func newCommitter(name string, db *bbolt.DB, wake func(*overlay)) *committer {
 	return &committer{
 		name: name, db: db, wake: wake,
 		queue: make(chan *task, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{}),
@@ -189,7 +189,7 @@ func (c *committer) commit(group []*task) {
 			c.refuse(ran, err)
 			return
 		}
-		c.wake()
+		c.wake(o)
 	}
 	for _, t := range ran {
 		close(t.done)

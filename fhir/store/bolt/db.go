@@ -29,6 +29,7 @@ type DB struct {
 
 	mu      sync.Mutex // guards what follows
 	last    store.Seq
+	lastOf  places
 	changed chan struct{} // closed and replaced when last rises; closed for good when the store closes
 	closing bool
 	views   int           // under way
@@ -45,28 +46,12 @@ func start(dir, epoch string, opened uint32, resources, queue, index *bbolt.DB, 
 		resources: resources, queueFile: queue, indexFile: index,
 		changed: make(chan struct{}), idle: make(chan struct{}), closed: make(chan struct{}),
 	}
-	db.logWrites = newCommitter(filepath.Join(dir, resourcesHalf.name), resources, db.wake)
-	db.queueWrites = newCommitter(filepath.Join(dir, queueHalf.name), queue, func() {})
-	db.wake()
+	db.logWrites = newCommitter(filepath.Join(dir, resourcesHalf.name), resources, db.grown)
+	db.queueWrites = newCommitter(filepath.Join(dir, queueHalf.name), queue, func(*overlay) {})
+	db.begin()
 	go db.logWrites.run()   // stops at Close, which waits for it
 	go db.queueWrites.run() // the same
 	return db
-}
-
-// wake tells those who Wait that the log has grown.
-func (db *DB) wake() {
-	var last store.Seq
-	_ = db.resources.View(func(tx *bbolt.Tx) error {
-		last = (&logReader{source: &committed{tx: tx}}).Last()
-		return nil
-	})
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if last > db.last && !db.closing {
-		db.last = last
-		close(db.changed)
-		db.changed = make(chan struct{})
-	}
 }
 
 // Epoch is the store's random name.

@@ -25,6 +25,7 @@ type model struct {
 	mu      sync.Mutex // guards what follows
 	log     []store.Change
 	byKey   map[fhir.Key][]store.Seq // the rows of each key, in order
+	lastOf  map[fhir.Type]store.Seq
 	request map[string]store.Seq
 	changed chan struct{} // closed and replaced when log grows, and when the store closes
 	closed  bool
@@ -39,6 +40,7 @@ func newModel(now func() time.Time) *model {
 		epoch:   uuid.NewString(),
 		now:     now,
 		byKey:   map[fhir.Key][]store.Seq{},
+		lastOf:  map[fhir.Type]store.Seq{},
 		request: map[string]store.Seq{},
 		changed: make(chan struct{}),
 	}
@@ -56,7 +58,7 @@ func (m *model) reopen() *model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	again.epoch, again.grants = m.epoch, m.grants
-	again.log, again.byKey, again.request = m.log, m.byKey, m.request
+	again.log, again.byKey, again.lastOf, again.request = m.log, m.byKey, m.lastOf, m.request
 	again.queue.state, again.index.shelves = m.queue.state, m.index.shelves
 	return again
 }
@@ -112,6 +114,7 @@ func (m *model) commit(w *modelWriter) store.Commit {
 	end := w.Last()
 	for _, c := range w.own {
 		c.End = end
+		m.lastOf[c.Resource.Key.Type] = c.Seq
 		m.log = append(m.log, c)
 		m.byKey[c.Resource.Key] = append(m.byKey[c.Resource.Key], c.Seq)
 	}
@@ -121,6 +124,15 @@ func (m *model) commit(w *modelWriter) store.Commit {
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return store.Commit{Seq: end, Time: w.now}
+}
+
+func (m *model) LastOf(ctx context.Context, t fhir.Type) (store.Seq, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return 0, store.ErrClosed
+	}
+	return m.lastOf[t], ctx.Err()
 }
 
 func (m *model) Wait(ctx context.Context, after store.Seq) error {

@@ -61,6 +61,50 @@ var waitTests = []promise{
 }
 
 var lifeTests = []promise{
+	{"lastOfRisesWithItsTypeOnly", func(t *testing.T, f *fixture) {
+		lastOf := func(typ fhir.Type) store.Seq {
+			t.Helper()
+			seq, err := f.db.LastOf(f.ctx, typ)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return seq
+		}
+		other := func(id string) fhir.Key { return fhir.Key{Tenant: "other", Type: "Group", ID: id} }
+		for range 2 {
+			was := lastOf("Group")
+			patients := f.put(t, "a", "b")
+			if got := lastOf("Group"); got != was {
+				t.Errorf("%d became %d though only Patients were written", was, got)
+			}
+			if got := lastOf("Patient"); got < patients {
+				t.Errorf("Patient is at %d, and its newest row is %d", got, patients)
+			}
+			group := f.commit(t, store.Origin{}, write{key: other("g")}, write{key: patient("c")}).Seq - 1
+			if got := lastOf("Group"); got < group || got <= was {
+				t.Errorf("%d became %d with row %d", was, got, group)
+			}
+			failed := errors.New("no")
+			was = lastOf("Patient")
+			_, err := f.db.Update(f.ctx, store.Origin{}, func(w store.Writer) error {
+				r := &fhir.Resource{Key: patient("never"), Version: 1, Updated: w.Now(), JSON: []byte(`{"resourceType":"Patient"}`)}
+				return errors.Join(w.Append(r, fhir.Create), failed)
+			})
+			if !errors.Is(err, failed) || lastOf("Patient") != was {
+				t.Errorf("%d became %d by a transaction that failed with %v", was, lastOf("Patient"), err)
+			}
+			f.again(t)
+			if got := lastOf("Group"); got < group {
+				t.Errorf("Group is at %d after reopening, and its newest row is %d", got, group)
+			}
+		}
+		if err := f.db.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.db.LastOf(f.ctx, "Group"); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("LastOf = %v", err)
+		}
+	}},
 	{"everythingIsThereAfterReopening", func(t *testing.T, f *fixture) {
 		epoch := f.db.Epoch()
 		f.commit(t, store.Origin{RequestKey: "k"}, write{key: patient("a"), text: "one"}, write{key: patient("b")})
