@@ -13,6 +13,7 @@ import (
 type Sample struct {
 	Kind    string // create, update, delete, ping, or bare: a create if the Subscription names no payload
 	Message channel.Message
+	Time    time.Time // of the attempt
 	Request Request
 	Wire    []byte // the request as it stands on the connection
 }
@@ -53,7 +54,7 @@ func (d Dialect) sample(kind string) (s Sample, err error) {
 	case "bare":
 		interaction = "create"
 	}
-	s = Sample{Kind: kind, Message: sampleMessage(interaction)}
+	s = Sample{Kind: kind, Message: sampleMessage(interaction), Time: sampleTime}
 	if kind == "bare" {
 		s.Message.Target.Payload = ""
 	}

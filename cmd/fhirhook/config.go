@@ -8,13 +8,23 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"fhirhook/channel/resthook"
 )
+
+// dialectsKey is the one key of the configuration file that is no flag.
+const dialectsKey = "dialects"
 
 // configFile answers flags from the YAML file: below the command line and the environment, above defaults.
 type configFile struct {
-	path   string
-	values map[string]any
+	path     string
+	values   map[string]any
+	dialects []resthook.Dialect // the operator's own, as far as they could be read
+	wrong    error              // what couldn't be read of them
 }
+
+// ownDialects are those of the configuration file, for the commands that deliver or show.
+type ownDialects []resthook.Dialect
 
 // configOf finds --config (or FHIRHOOK_CONFIG) before the command line is parsed, for the file decides how
 // it is parsed. It returns nil if none is named.
@@ -38,6 +48,10 @@ func configOf(args []string) (*configFile, error) {
 	if err := yaml.Unmarshal(text, &file.values); err != nil {
 		return nil, fmt.Errorf("configuration %s is not a YAML mapping of flags to values: %w", path, err)
 	}
+	if file.dialects, err = resthook.ParseDialects(text); err != nil {
+		file.wrong = fmt.Errorf("configuration %s: %s: %w", path, dialectsKey, err)
+	}
+	delete(file.values, dialectsKey)
 	return file, nil
 }
 

@@ -22,11 +22,11 @@ type demoCmd struct {
 }
 
 // Run starts both, prints what to try, and ends both when ctx ends or one fails.
-func (c *demoCmd) Run(ctx context.Context, s streams) error {
+func (c *demoCmd) Run(ctx context.Context, s streams, own ownDialects) error {
 	options := (&serveCmd{
 		Listen: c.Listen, Data: c.Data, Dev: true, Dialect: "kit", ErrorAfter: "10,1h", OffAfter: defaultOffAfter,
 		MaxBody: 8 << 20, MaxBundle: 64 << 20, Validation: "structure", Drain: defaultDrain, LogLevel: "warn",
-	}).options(s)
+	}).options(s, own)
 	options.Log = slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server, err := app.New(ctx, options)
 	if err != nil {

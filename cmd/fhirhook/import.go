@@ -39,9 +39,9 @@ type importCmd struct {
 }
 
 // Run imports the files and prints what it did; what was refused is a failure.
-func (c *importCmd) Run(ctx context.Context, s streams) (err error) {
+func (c *importCmd) Run(ctx context.Context, s streams, own ownDialects) (err error) {
 	began := time.Now()
-	options, closing, err := c.options(ctx, s)
+	options, closing, err := c.options(ctx, s, own)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (c *importCmd) Run(ctx context.Context, s streams) (err error) {
 }
 
 // options opens the target. closing gives it up.
-func (c *importCmd) options(ctx context.Context, s streams) (o load.Options, closing func() error, err error) {
+func (c *importCmd) options(ctx context.Context, s streams, own ownDialects) (o load.Options, closing func() error, err error) {
 	o = load.Options{
 		Files: c.Files, State: c.State, Restart: c.Restart, Batch: c.Batch, MaxRecord: c.MaxRecord, MaxErrors: c.MaxErrors,
 		Errors: s.err, Progress: load.NewProgress(s.err, terminal(s.err)),
@@ -82,7 +82,7 @@ func (c *importCmd) options(ctx context.Context, s streams) (o load.Options, clo
 	app.TuneCollector()
 	offline, err := app.OpenOffline(ctx, app.Options{
 		Data: c.Data, BaseURL: c.BaseURL, Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
-		Dialect: c.Dialect, ErrorAfter: "10,1h", OffAfter: defaultOffAfter, Drain: defaultDrain, Validation: c.Validation,
+		Dialect: c.Dialect, Dialects: own, ErrorAfter: "10,1h", OffAfter: defaultOffAfter, Drain: defaultDrain, Validation: c.Validation,
 		MaxBody: c.MaxRecord, MaxBundle: 2 * (c.MaxRecord + load.DefaultBatchBytes), Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelError})),
 	})

@@ -29,14 +29,15 @@ const (
 
 // commands is the whole command line; each field's tags are its help.
 type commands struct {
-	Config  string     `help:"YAML file with the flags of the command as keys." placeholder:"FILE" type:"path"`
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Listen  listenCmd  `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
-	Demo    demoCmd    `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
-	Explain explainCmd `cmd:"" help:"Run a search on a running server and print how it was done."`
-	Import  importCmd  `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
-	Check   checkCmd   `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Config   string      `help:"YAML file with the flags of the command as keys, and dialects of your own." placeholder:"FILE" type:"path"`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Listen   listenCmd   `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
+	Demo     demoCmd     `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
+	Explain  explainCmd  `cmd:"" help:"Run a search on a running server and print how it was done."`
+	Dialects dialectsCmd `cmd:"" help:"List the dialects, and print what each sends."`
+	Import   importCmd   `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
+	Check    checkCmd    `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -73,11 +74,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fhirhook:", err)
 		return exitUsage
 	}
+	var own ownDialects
 	if file != nil {
+		own = file.dialects
 		if err := kong.Resolvers(file).Apply(parser); err != nil {
 			fmt.Fprintln(stderr, "fhirhook:", err)
 			return exitUsage
 		}
+	}
+	if err := kong.Bind(own).Apply(parser); err != nil {
+		fmt.Fprintln(stderr, "fhirhook:", err)
+		return exitFailure
 	}
 	chosen, err := parser.Parse(args)
 	if exited >= 0 {
@@ -94,11 +101,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		wrong = append(read.problems(chosen), wrong...)
 	}
 	if file != nil && chosen != nil && chosen.Command() != "" {
-		wrong = append(wrong, file.unknown(chosen)) // nil is left out by Join
+		wrong = append(wrong, file.wrong, file.unknown(chosen)) // nil is left out by Join
 	}
 	if errors.Join(wrong...) != nil {
 		if c, ok := checkable(chosen); ok && err == nil {
-			wrong = append(wrong, c.check(streams{stdout, stderr}))
+			wrong = append(wrong, c.check(streams{stdout, stderr}, own))
 		}
 		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", errors.Join(wrong...))
 		return exitUsage
@@ -107,7 +114,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // checker is a command that can name the problems of its flags without running.
-type checker interface{ check(streams) error }
+type checker interface {
+	check(streams, ownDialects) error
+}
 
 func checkable(chosen *kong.Context) (checker, bool) {
 	if chosen == nil || chosen.Selected() == nil {

@@ -38,25 +38,25 @@ type serveCmd struct {
 }
 
 // options turns the flags into what app takes; app names the problems.
-func (c *serveCmd) options(s streams) app.Options {
+func (c *serveCmd) options(s streams, own ownDialects) app.Options {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // the enum tag has checked it
 	return app.Options{
 		Listen: c.Listen, Data: c.Data, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
-		Dialect: c.Dialect, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
+		Dialect: c.Dialect, Dialects: own, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }
 
 // check implements checker.
-func (c *serveCmd) check(s streams) error { return c.options(s).Check() }
+func (c *serveCmd) check(s streams, own ownDialects) error { return c.options(s, own).Check() }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, s streams) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects) error {
 	app.TuneCollector()
-	server, err := app.New(ctx, c.options(s))
+	server, err := app.New(ctx, c.options(s, own))
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
 		return subscription.Parse(r.Key, r.Version, r.Doc(), delivering)
 	}, cachedSubscriptions)
-	hook := resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect})
+	hook := resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect, Dialects: o.lookup()})
 	s.deliverer = subscription.NewDeliverer(subscription.DelivererOptions{
 		DB:           s.db,
 		Channel:      hook,
@@ -153,9 +153,7 @@ func (o Options) prepare() (set settings, p parts, err error) {
 	if p.policy, err = resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP); err != nil {
 		wrong.add("%w", err)
 	}
-	if p.dialects, err = subscription.NewDialectTable(o.Dialect, resthook.Dialects()...); err != nil {
-		wrong.add("--dialect: %w", err)
-	}
+	p.dialects = o.readDialects(&wrong)
 	p.definitions = loadDefinitions(o.SearchParameters, &wrong, o.Log)
 	return set, p, wrong.err()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirhook/channel/resthook"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/validate"
 )
@@ -28,6 +29,7 @@ type Options struct {
 	AllowEndpoints []string
 	AllowHTTP      []string
 	Dialect        string
+	Dialects       []resthook.Dialect // beside the built-in ones
 	// SearchParameters is a folder with definitions beside R4's, for all tenants; "" for none.
 	SearchParameters string
 	ErrorAfter       string // failures,duration
