@@ -30,6 +30,9 @@ type importCmd struct {
 	MaxRecord int64  `help:"Largest line or Bundle, in bytes." default:"67108864"`
 	MaxErrors int    `help:"Give up after so many records that are refused." default:"1000"`
 
+	keyFlags         `embed:""`
+	EncryptResources bool `help:"With --data: encrypt everything that is stored, as for serve."`
+
 	BaseURL       string   `help:"With --data: URL of the server as clients will see it."`
 	Validation    string   `help:"With --data: how much of a resource is checked: off, structure or strict." default:"structure"`
 	Dev           bool     `help:"With --data: endpoints of imported Subscriptions may be http and on loopback."`
@@ -81,7 +84,7 @@ func (c *importCmd) options(ctx context.Context, s streams, own ownDialects) (o 
 	}
 	app.TuneCollector()
 	offline, err := app.OpenOffline(ctx, app.Options{
-		Data: c.Data, BaseURL: c.BaseURL, Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
+		Data: c.Data, Keys: c.keys(), EncryptResources: c.EncryptResources, BaseURL: c.BaseURL, Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, Dialects: own, ErrorAfter: "10,1h", OffAfter: defaultOffAfter, Drain: defaultDrain, Validation: c.Validation,
 		MaxBody: c.MaxRecord, MaxBundle: 2 * (c.MaxRecord + load.DefaultBatchBytes), Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelError})),

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"fhirhook/cmd/internal/app"
+	"fhirhook/cmd/internal/client"
 )
 
 // version is set by the linker (Makefile).
@@ -29,15 +30,20 @@ const (
 
 // commands is the whole command line; each field's tags are its help.
 type commands struct {
-	Config   string      `help:"YAML file with the flags of the command as keys, and dialects of your own." placeholder:"FILE" type:"path"`
-	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Listen   listenCmd   `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
-	Demo     demoCmd     `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
-	Explain  explainCmd  `cmd:"" help:"Run a search on a running server and print how it was done."`
-	Dialects dialectsCmd `cmd:"" help:"List the dialects, and print what each sends."`
-	Import   importCmd   `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
-	Check    checkCmd    `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Config        string           `help:"YAML file with the flags of the command as keys, and dialects of your own." placeholder:"FILE" type:"path"`
+	Serve         serveCmd         `cmd:"" help:"Run the server."`
+	Listen        listenCmd        `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
+	Demo          demoCmd          `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
+	Explain       explainCmd       `cmd:"" help:"Run a search on a running server and print how it was done."`
+	Dialects      dialectsCmd      `cmd:"" help:"List the dialects, and print what each sends."`
+	Subscriptions subscriptionsCmd `cmd:"" help:"List a running server's Subscriptions, with their backlogs and troubles."`
+	Deliveries    deliveriesCmd    `cmd:"" help:"List what a running server owed, tried and was answered."`
+	Redeliver     redeliverCmd     `cmd:"" help:"Let a running server send notifications again."`
+	Ping          pingCmd          `cmd:"" help:"Let a running server send a test notification."`
+	Import        importCmd        `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
+	Rekey         rekeyCmd         `cmd:"" help:"Give a data folder another key for what is encrypted in it."`
+	Check         checkCmd         `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
+	Version       versionCmd       `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -131,7 +137,7 @@ func report(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, app.ErrConfiguration):
+	case errors.Is(err, app.ErrConfiguration), errors.Is(err, client.ErrUsage):
 		fmt.Fprintf(stderr, "fhirhook: %v\n", err)
 		return exitUsage
 	default:

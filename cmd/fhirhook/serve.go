@@ -32,6 +32,8 @@ type serveCmd struct {
 	MaxBody          int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
 	MaxBundle        int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
 	DeleteMultiple   bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
+	EncryptResources bool          `help:"Encrypt the JSON of everything that is stored, not only of Subscriptions, which hold secrets. The search index and what receivers answered stay readable."`
+	keyFlags         `embed:""`
 	Validation       string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain            time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	LogLevel         string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
@@ -42,7 +44,7 @@ func (c *serveCmd) options(s streams, own ownDialects) app.Options {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // the enum tag has checked it
 	return app.Options{
-		Listen: c.Listen, Data: c.Data, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
+		Listen: c.Listen, Data: c.Data, Keys: c.keys(), EncryptResources: c.EncryptResources, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, Dialects: own, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,

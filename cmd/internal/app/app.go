@@ -24,6 +24,7 @@ import (
 	"fhirhook/fhir/store/bolt"
 	"fhirhook/subscription"
 	"fhirhook/subscription/operate"
+	"fhirhook/subscription/trail"
 	"fhirhook/subscription/webhook"
 )
 
@@ -64,7 +65,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	db, err := bolt.Open(o.Data, bolt.Options{})
+	sealing, err := o.Keys.sealing(o.Data, o.EncryptResources)
+	if err != nil {
+		return nil, err
+	}
+	db, err := bolt.Open(o.Data, bolt.Options{Sealing: sealing})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +114,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	catalogue := search.NewCatalogue(definitions, o.Log)
 	s.index = search.NewIndex(s.db, definitions, indexing)
 	s.own = search.NewOwnIndex(s.db, catalogue, tenants, indexing)
-	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Log: o.Log})
+	virtuals := []search.Virtual{trail.New(trail.Options{Queue: s.db.Queue(), Site: s.base, Shown: showsAttempts(currents)})}
+	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Virtuals: virtuals, Log: o.Log})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
 		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver, Referrers: engine.Referrers,
 	})
@@ -118,7 +124,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
-		DB: s.db, Search: searcher{engine, env},
+		DB: s.db, Search: searcher{engine, env}, Virtuals: virtuals,
 		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
@@ -150,6 +156,9 @@ type parts struct {
 // prepare reads the options. Its error is an ErrConfiguration that names every problem.
 func (o Options) prepare() (set settings, p parts, err error) {
 	set, wrong := o.read()
+	if _, _, err = o.Keys.master(); err != nil {
+		wrong.add("%w", err)
+	}
 	if p.policy, err = resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP); err != nil {
 		wrong.add("%w", err)
 	}

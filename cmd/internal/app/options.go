@@ -21,15 +21,18 @@ var ErrConfiguration = errors.New("configuration")
 
 // Options are the settings of a server. cmd/fhirhook holds their defaults.
 type Options struct {
-	Listen         string
-	Data           string
-	BaseURL        string
-	TrustedProxies []string
-	Dev            bool
-	AllowEndpoints []string
-	AllowHTTP      []string
-	Dialect        string
-	Dialects       []resthook.Dialect // beside the built-in ones
+	Listen string
+	Data   string
+	// Keys is where the master key of Data comes from; EncryptResources encrypts all of it, and not only secrets.
+	Keys             Keys
+	EncryptResources bool
+	BaseURL          string
+	TrustedProxies   []string
+	Dev              bool
+	AllowEndpoints   []string
+	AllowHTTP        []string
+	Dialect          string
+	Dialects         []resthook.Dialect // beside the built-in ones
 	// SearchParameters is a folder with definitions beside R4's, for all tenants; "" for none.
 	SearchParameters string
 	ErrorAfter       string // failures,duration
