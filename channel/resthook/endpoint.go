@@ -24,6 +24,11 @@ func (p Policy) CheckURL(raw string) error {
 	if err != nil {
 		return err
 	}
+	return p.endpoint(e)
+}
+
+// endpoint is CheckURL behind the form.
+func (p Policy) endpoint(e endpoint) error {
 	if !e.secure {
 		if err := p.scheme(e.host, e.port, e.addr); err != nil {
 			return err

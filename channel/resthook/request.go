@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"fhirhook/channel"
 )
@@ -85,6 +85,7 @@ func address(m channel.Message, style Address) (string, error) {
 }
 
 func (r *Request) addHeaders(m channel.Message, d Dialect, now time.Time) error {
+	r.Headers = make([]channel.Header, 0, mostOwn+len(d.Headers)+len(m.Target.Headers))
 	own := func(name, value string) {
 		if value != "" {
 			r.Headers = append(r.Headers, channel.Header{Name: name, Value: value})
@@ -144,14 +145,33 @@ func (r *Request) addHeaders(m channel.Message, d Dialect, now time.Time) error 
 		if lower := strings.ToLower(h.Name); framing[lower] || reservedPrefix(lower) || d.Owns(h.Name) {
 			continue
 		}
+		if checkName(h.Name) != nil {
+			return fmt.Errorf("header %s can't be sent: its name holds a forbidden character", h.Name)
+		}
 		r.Headers = append(r.Headers, h)
 	}
 	for _, h := range r.Headers {
-		if checkName(h.Name) != nil || strings.ContainsFunc(h.Value, unicode.IsControl) {
-			return fmt.Errorf("header %s can't be sent: its name or value holds a forbidden character", h.Name)
+		if hasControl(h.Value) {
+			return fmt.Errorf("header %s can't be sent: its value holds a forbidden character", h.Name)
 		}
 	}
 	return nil
+}
+
+// mostOwn is how many headers every dialect sends.
+const mostOwn = 13
+
+// hasControl tells whether a text holds a control character (Unicode category Cc).
+func hasControl(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c == 0x7f:
+			return true
+		case c == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0: // U+0080 to U+009F
+			return true
+		}
+	}
+	return false
 }
 
 // special are the names that net/http looks for in this very spelling before it adds its own.
@@ -159,29 +179,35 @@ var special = []string{"User-Agent", "Accept-Encoding", "Content-Type"}
 
 // HTTP makes the request that goes to the network. Names keep the spelling that they are documented in.
 func (r Request) HTTP(ctx context.Context) (*http.Request, error) {
-	var body *bytes.Reader
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, http.NoBody)
-	if err == nil && r.Body != nil {
+	var body io.Reader = http.NoBody
+	if r.Body != nil {
 		body = bytes.NewReader(r.Body)
-		req, err = http.NewRequestWithContext(ctx, r.Method, r.URL, body)
 	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // its own text would quote the whole URL
 		}
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
-	for _, h := range r.Headers {
+	req.Header = make(http.Header, len(r.Headers))
+	values := make([]string, len(r.Headers)) // of all names, each with its own part
+	for i, h := range r.Headers {
 		name := h.Name
 		for _, s := range special {
-			if strings.EqualFold(name, s) {
+			if len(name) == len(s) && strings.EqualFold(name, s) {
 				name = s
 			}
 		}
 		if strings.EqualFold(name, "Idempotency-Key") || strings.EqualFold(name, "X-Idempotency-Key") {
 			name = strings.ToLower(name) // in its usual spelling net/http takes it as leave to send twice
 		}
-		req.Header[name] = append(req.Header[name], h.Value)
+		if had := req.Header[name]; had != nil {
+			req.Header[name] = append(had, h.Value)
+			continue
+		}
+		values[i] = h.Value
+		req.Header[name] = values[i : i+1 : i+1]
 	}
 	return req, nil
 }

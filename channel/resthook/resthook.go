@@ -115,7 +115,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	reply := channel.Reply{Signed: r.signed(m, d)}
 	to, err := parseEndpoint(r.URL)
 	if err == nil {
-		err = c.policy.CheckURL(r.URL) // again: the policy may have changed since the Subscription was written
+		err = c.policy.endpoint(to) // again: the policy may have changed since the Subscription was written
 	}
 	if err != nil {
 		class := ClassMessage
