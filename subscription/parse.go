@@ -179,13 +179,17 @@ func ladder(l Ladder, set *settings) Ladder {
 	if set.ladder != nil {
 		l = *set.ladder
 	}
+	own := 0
 	for _, most := range []struct {
 		given    bool
 		requests int
 	}{{set.maxAttempts.path != "", set.maxAttempts.value}, {set.retryCount.path != "", set.retryCount.value + 1}} {
-		if most.given && (l.Most == 0 || most.requests < l.Most) {
-			l.Most = most.requests
+		if most.given && (own == 0 || most.requests < own) {
+			own = most.requests
 		}
+	}
+	if own > 0 { // the dialect's number is for Subscriptions that name none: Medplum's 4 can be raised
+		l.Most = own
 	}
 	return l
 }
