@@ -69,13 +69,14 @@ type entry struct {
 type terms struct {
 	interactions Interactions
 	end          time.Time // zero: never
-	wild         bool      // [*]
+	wild         bool      // [*] without event patterns
+	events       *Events   // patterns that have to cover the change; nil: none
 	demands      *demands  // nil: none
 }
 
 // termsOf is about a Subscription with an error text ("" for none).
 func termsOf(s *Subscription, trouble string) terms {
-	return terms{s.Interactions, s.End, len(s.Query.Types()) == 0, demandsOf(s, trouble)}
+	return terms{s.Interactions, s.End, s.Events == nil && len(s.Query.Types()) == 0, s.Events, demandsOf(s, trouble)}
 }
 
 func (t terms) trigger() Trigger {
@@ -87,13 +88,27 @@ func (t terms) trigger() Trigger {
 
 // ask tells whether the Subscription asks for changes of this kind at this time.
 func (t terms) ask(c store.Change) bool {
-	switch c.Resource.Key.Type {
-	case fhir.Subscription, fhir.AuditEvent:
-		if t.wild { // what the server does itself would echo for ever (DESIGN: [*])
-			return false
-		}
+	return t.about(c.Resource.Key.Type, c.Interaction) && (t.end.IsZero() || c.Resource.Updated.Before(t.end))
+}
+
+// about tells whether changes of a kind can notify.
+func (t terms) about(of fhir.Type, i fhir.Interaction) bool {
+	switch {
+	case !t.interactions.Has(i):
+		return false
+	case t.events != nil:
+		return t.events.allow(of, i)
+	default:
+		return !t.wild || !reserved(of)
 	}
-	return t.interactions.Has(c.Interaction) && (t.end.IsZero() || c.Resource.Updated.Before(t.end))
+}
+
+// covered tells whether the event patterns cover a change.
+func (t terms) covered(n store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
+	if t.events == nil {
+		return true, nil
+	}
+	return t.events.cover(n, version)
 }
 
 func newActive(o Options, e criteria.Env, asked *conditions) *active {
@@ -172,7 +187,7 @@ func (a *active) apply(t turn) {
 		return
 	}
 	of.subs[id] = t.entry
-	if t.to == live {
+	if t.to == live && !t.sub.TestsOnly() {
 		of.setOf(t.sub.Trigger).Add(id, t.sub.Query)
 		of.addWays(id, t.entry.terms.demands)
 	}
@@ -272,6 +287,9 @@ func (a *active) sift(of *tenant, c *crossing, undecided *[]criteria.Undecided) 
 func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
 	if !t.ask(c.Change) {
 		return false, nil
+	}
+	if covered, err := t.covered(notification(lane, c.Change), c.read); !covered || err != nil {
+		return false, err
 	}
 	if t.demands == nil {
 		return true, nil

@@ -12,6 +12,7 @@ import (
 	"fhirhook/channel"
 	"fhirhook/fhir"
 	"fhirhook/fhir/store"
+	"fhirhook/fhir/tape"
 )
 
 // Error classes of what fails before a request can be made.
@@ -93,12 +94,7 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 		l.probed = time.Now()
 	}
 	l.inFlight++
-	d.sends.Go(func() { // ends with the attempt, which the channel's timeout and remote bound
-		ended := d.aging()
-		r := d.attempt(remote, n)
-		ended()
-		d.post(l, message{result: &r})
-	})
+	d.dispatch(remote, job{l, n})
 	return true
 }
 
@@ -177,34 +173,82 @@ func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subs
 			}
 			return v, nil
 		}
-		if m.Event, err = sub.Names.of(n, version); err != nil {
-			return err
+		if m.Event = sub.EventName; m.Event == "" {
+			if m.Event, err = sub.Names.of(n, version); err != nil {
+				return err
+			}
 		}
-		m.Body, err = d.body(n, sub, version)
+		m.Body, err = d.body(r, n, sub, version)
 		return err
 	})
 	return m, err
 }
 
-// body is what a notification shows of its focus: the version that is owed, of a deletion the one that it
-// ended, if the dialect sends that.
-func (d *Deliverer) body(n store.Notification, sub *Subscription, version func(uint64) (*fhir.Resource, error)) ([]byte, error) {
+// body is what a notification shows of its focus: the version that is owed, or the newest; of a deletion the one
+// that it ended, if the dialect sends that.
+func (d *Deliverer) body(r store.Reader, n store.Notification, sub *Subscription, version func(uint64) (*fhir.Resource, error)) ([]byte, error) {
 	number := n.Version
-	if n.Interaction == fhir.Delete {
-		if !sub.LastOnDelete {
-			return nil, nil
-		}
+	switch {
+	case n.Interaction == fhir.Delete && !sub.LastOnDelete:
+		return nil, nil
+	case n.Interaction == fhir.Delete:
 		number--
+	case sub.Latest:
+		newest, err := latest(r, n)
+		if err != nil {
+			return nil, err
+		}
+		number = newest
 	}
 	v, err := version(number)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	switch {
+	case v.Key.Type == fhir.Subscription && sub.Unversioned:
+		return unversioned(reparsed(d.o.Redact(v))), nil
 	case v.Key.Type == fhir.Subscription:
 		return d.o.Redact(v), nil
+	case sub.Unversioned:
+		return unversioned(v.Doc()), nil
 	default:
 		return v.JSON, nil
 	}
+}
+
+// latest is the newest version of a resource that shows it. Where it was deleted meanwhile that is the version
+// that was ended: what is owed is sent, and the deletion is another notification.
+func latest(r store.Reader, n store.Notification) (uint64, error) {
+	v, err := r.Read(n.Focus, r.Last())
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read the newest version of %s: %w", n.Focus, err)
+	case v.Deleted:
+		return max(v.Version-1, n.Version), nil
+	default:
+		return v.Version, nil
+	}
+}
+
+// unversioned takes meta.versionId out of a resource's JSON, and leaves every other token as it is: references to
+// versions are what somebody wrote.
+func unversioned(doc *tape.Doc) []byte {
+	meta := doc.Root().Get("meta")
+	start, end, ok := meta.MemberSpan("versionId")
+	if !ok {
+		return doc.Bytes()
+	}
+	if meta.Len() == 1 { // R4 has no empty objects
+		meta = doc.Root()
+		start, end, _ = meta.MemberSpan("meta")
+	}
+	switch from, to := meta.Span(); {
+	case end+1 < to: // with the comma behind it
+		end++
+	case start-1 > from:
+		start--
+	}
+	return doc.Splice(tape.Edit{Start: start, End: end})
 }
 
 // judge decides what follows from an attempt: for the notification, the breaker and the lane's health. It
@@ -246,7 +290,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 	switch {
 	case r.failure == nil && r.unbuilt == nil:
 		l.health, l.breaker, l.trouble = Health{}, l.breaker.Succeed(r.ended), ""
-		a.State, a.Reply = store.Delivered, clip(string(r.reply.Body))
+		a.State, a.Reply = store.Delivered, clip(noted(r.reply))
 	case r.failure != nil:
 		l.health = l.health.Fail(r.started)
 		l.breaker = l.breaker.Fail(r.ended, l.health.Failures, f.probe)
@@ -276,6 +320,9 @@ func (d *Deliverer) judge(l *lane, r result) {
 	}
 	d.push(o)
 	logAttempt(d.o.Log, a)
+	if r.sub.Audit.Log {
+		logAudit(d.o.Log, a)
+	}
 	d.o.Observe(Observation{Kind: Attempted, Lane: l.id, State: a.State, Class: a.Class, Duration: a.Duration})
 	if was != l.breaker.Open {
 		kind := BreakerOpened
@@ -306,6 +353,14 @@ func (d *Deliverer) retry(l *lane, n *store.Notification, r result) store.State 
 	}
 	n.Next = r.ended.Add(wait)
 	return store.Owed
+}
+
+// noted is the text of a reply, behind what is remarkable about it.
+func noted(r channel.Reply) string {
+	if r.Note == "" || len(r.Body) == 0 {
+		return r.Note + string(r.Body)
+	}
+	return r.Note + ": " + string(r.Body)
 }
 
 // clip makes a text fit for the attempt log.

@@ -69,6 +69,14 @@ func (c *crossing) replaced() (*fhir.Resource, error) {
 	return c.previous, nil
 }
 
+// read returns a version of the resource. It may be deleted.
+func (c *crossing) read(version uint64) (*fhir.Resource, error) {
+	if c.row.judged.Version == version {
+		return c.row.judged, nil
+	}
+	return c.version(c.Resource.Key, version)
+}
+
 // input is what expressions are about. Of a deleted resource both sides are its last version, as with
 // Medplum, where it is the newest that the history has.
 func (c *crossing) input() (expression.Input, error) {

@@ -20,13 +20,14 @@ func EventName(t fhir.Type, i fhir.Interaction) string {
 type Names struct {
 	dialect resthook.Dialect
 	queries map[string]*criteria.Query // by criteria with their type
+	index   *index
 }
 
 // newNames compiles a dialect's catalogue. Its criteria mean what R4 says, whatever a tenant defines, for they
 // are the same words to every receiver; and they are about the resource alone, so that a name can be found
 // again at each attempt. The error names every entry that is wrong.
 func newNames(d resthook.Dialect) (*Names, error) {
-	n := &Names{dialect: d, queries: map[string]*criteria.Query{}}
+	n := &Names{dialect: d, queries: map[string]*criteria.Query{}, index: indexOf(d)}
 	var wrong []error
 	for _, e := range d.Events {
 		if e.Type != "" && !fhir.Type(e.Type).Known() {
@@ -60,12 +61,21 @@ func (n *Names) of(owed store.Notification, version func(uint64) (*fhir.Resource
 	if n == nil {
 		return EventName(owed.Focus.Type, owed.Interaction), nil
 	}
-	name = n.dialect.Event(string(owed.Focus.Type), owed.Interaction.String(), func(e resthook.Event) bool {
+	entry, err := n.entry(owed, version)
+	if entry == generic || err != nil {
+		return n.dialect.Names.Name(string(owed.Focus.Type), owed.Interaction.String()), err
+	}
+	return n.dialect.Events[entry].Name, nil
+}
+
+// entry finds the catalogue entry that a change is called by; generic if none fits.
+func (n *Names) entry(owed store.Notification, version func(uint64) (*fhir.Resource, error)) (entry int, err error) {
+	entry = n.dialect.Entry(string(owed.Focus.Type), owed.Interaction.String(), func(e resthook.Event) bool {
 		fits, problem := n.fits(e, owed, version)
 		err = errors.Join(err, problem)
 		return fits
 	})
-	return name, err
+	return entry, err
 }
 
 // fits tells whether a change meets the criteria of a catalogue entry. A delete is judged on the version that
@@ -80,8 +90,13 @@ func (n *Names) fits(e resthook.Event, owed store.Notification, version func(uin
 	if err != nil || !n.queries[criteriaOf(e)].Match(v, env) {
 		return false, err
 	}
-	if !e.Enters || owed.Interaction != fhir.Update {
+	switch {
+	case !e.Enters, owed.Interaction != fhir.Update:
 		return true, nil
+	case owed.Cause != "":
+		return false, nil // another resource changed, and this one is as it was
+	case judged == 1:
+		return true, nil // it is sent as an update, and there was none before
 	}
 	before, err := version(judged - 1)
 	return err == nil && !n.queries[criteriaOf(e)].Match(before, env), err

@@ -192,7 +192,7 @@ func (m *Matcher) entering(ctx context.Context, row row, far *criteria.Subject, 
 
 // enters tells whether a resource that the row's transaction did not write entered the criteria by it.
 func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lane store.Lane, t terms, vocabulary store.Seq) (n store.Notification, owes bool, err error) {
-	if t.wild && (focus.Key.Type == fhir.Subscription || focus.Key.Type == fhir.AuditEvent) {
+	if !t.about(focus.Key.Type, fhir.Update) {
 		return n, false, nil
 	}
 	now := criteria.NewSubject(focus, m.env(ctx, row.Change, vocabulary))
@@ -214,6 +214,10 @@ func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lan
 	n = store.Notification{
 		Lane: lane, Focus: focus.Key, Version: focus.Version, Interaction: fhir.Update,
 		Cause: row.Resource.VersionedReference(), Updated: row.Resource.Updated,
+	}
+	covered, err := t.covered(n, func(version uint64) (*fhir.Resource, error) { return m.version(ctx, focus.Key, version) })
+	if !covered || err != nil {
+		return n, false, err
 	}
 	if told, err := m.told(ctx, row, n); told || err != nil {
 		return n, false, err

@@ -208,16 +208,21 @@ func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err
 // cross looks at a row from both sides; terms is the place of terminology, if that is later.
 func (m *Matcher) cross(ctx context.Context, row row, terms store.Seq) *crossing {
 	before := func() (criteria.Env, error) { return m.envBefore(ctx, row.Change, terms) }
-	return newCrossing(row, m.env(ctx, row.Change, terms), before, func(key fhir.Key, version uint64) (r *fhir.Resource, err error) {
-		err = m.db.View(ctx, func(tx store.Reader) error {
-			r, err = tx.Version(key, version)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read version %d of %s: %w", version, key, err)
-		}
-		return r, nil
+	return newCrossing(row, m.env(ctx, row.Change, terms), before, func(key fhir.Key, version uint64) (*fhir.Resource, error) {
+		return m.version(ctx, key, version)
 	})
+}
+
+// version reads a version, which may be a deletion.
+func (m *Matcher) version(ctx context.Context, key fhir.Key, version uint64) (r *fhir.Resource, err error) {
+	err = m.db.View(ctx, func(tx store.Reader) error {
+		r, err = tx.Version(key, version)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read version %d of %s: %w", version, key, err)
+	}
+	return r, nil
 }
 
 // commit stores what a batch decided, or only remembers the place where nothing was.

@@ -3,6 +3,7 @@ package subscription
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"fhirhook/fhir/store"
@@ -41,11 +42,15 @@ type Stats struct {
 	Stuck     bool      // results can't be stored
 }
 
-// logAttempt writes one line per attempt: ids and types, never a body, an endpoint or a patient's name.
+// logAttempt writes one line per attempt: ids and types, never a body, an endpoint or a patient's name. What was
+// delivered is on the record, and in the log for who wants to see everything.
 func logAttempt(log *slog.Logger, a store.Attempt) {
-	level := slog.LevelInfo
+	level := slog.LevelDebug
 	if a.Class != "" {
 		level = slog.LevelWarn
+	}
+	if !log.Enabled(context.Background(), level) {
+		return
 	}
 	log.LogAttrs(context.Background(), level, "delivery.attempted",
 		slog.String("tenant", a.Lane.Tenant),
@@ -60,6 +65,41 @@ func logAttempt(log *slog.Logger, a store.Attempt) {
 		slog.String("state", a.State.String()),
 		slog.Duration("duration", a.Duration),
 		slog.Time("next", a.Next),
+	)
+}
+
+// Outcomes of an AuditEvent (R4 valueset-audit-event-outcome).
+const (
+	auditSuccess = "0"
+	auditMinor   = "4" // it is tried again
+	auditSerious = "8" // it is not
+)
+
+// logAudit writes an attempt in the words of an AuditEvent, for a Subscription whose audit destination is the log
+// (Medplum): what was shown to whom, and how it ended. Its level is the same whatever the outcome, so that nothing
+// of the trail is filtered out.
+func logAudit(log *slog.Logger, a store.Attempt) {
+	outcome := auditSuccess
+	switch {
+	case a.Class != "" && a.State == store.Owed:
+		outcome = auditMinor
+	case a.Class != "":
+		outcome = auditSerious
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, "delivery.audit",
+		slog.String("type", "transmit"),
+		slog.String("outcome", outcome),
+		slog.Time("recorded", a.Time),
+		slog.String("tenant", a.Lane.Tenant),
+		slog.String("agent", "Subscription/"+a.Lane.Subscription),
+		slog.String("entity", a.Focus.String()+"/_history/"+strconv.FormatUint(a.Version, 10)),
+		slog.String("interaction", a.Interaction.String()),
+		slog.String("notification", a.ID),
+		slog.Uint64("number", a.Number),
+		slog.Int("try", a.Try),
+		slog.Int("status", a.Status),
+		slog.String("class", a.Class),
+		slog.String("state", a.State.String()),
 	)
 }
 

@@ -57,6 +57,7 @@ func parse(key fhir.Key, version uint64, doc *tape.Doc, o Options, why map[strin
 	r.extensions(root, ch)
 	rules := r.resolve()
 	r.criteria(root)
+	r.events(rules)
 	r.triggers()
 	r.channel(root, ch, rules)
 	r.inner()
@@ -139,6 +140,7 @@ func (r *reading) resolve() Rules {
 		r.refuse(fhir.BusinessRule, set.dialect.path, "there is no dialect %q here", set.dialect.value)
 		// Headers and order are still read, by the rules of the default, so that all problems show at once.
 		rules, _ = r.o.Dialects.Rules("")
+		set.events = nil // whether these are names there is no telling
 	}
 	r.s.Interactions = rules.Interactions
 	if set.named != "" {
@@ -166,7 +168,10 @@ func (r *reading) resolve() Rules {
 	r.s.Ladder = ladder(rules.Ladder, set)
 	r.s.SkipBacklog = set.backlog.value
 	r.s.LastOnDelete, r.s.Names = rules.LastOnDelete, rules.Names
-	r.s.Target = channel.Target{Dialect: set.dialect.value, Signature: set.signature.value, Timeout: set.timeout.value}
+	r.s.Target = channel.Target{
+		Dialect: set.dialect.value, Signature: set.signature.value, Timeout: set.timeout.value, Success: set.success.value,
+	}
+	r.s.Latest, r.s.Unversioned, r.s.Audit = set.latest.value, set.unversioned.value, set.audit
 	if set.secret.path != "" {
 		r.s.Target.Secrets = []string{set.secret.value}
 	}

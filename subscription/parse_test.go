@@ -121,8 +121,9 @@ func TestParse_refusesWithTheElement(t *testing.T) {
 		{"send-delete in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(hap+"subscription-send-delete-messages", `"valueBoolean":true`)), one(rule, ch+".extension[1].valueBoolean")},
 		{"delete in fhir", chExt(ext(med+"subscription-supported-interaction", `"valueCode":"delete"`), ext(us+"subscription-dialect", `"valueCode":"fhir"`)), one(rule, ch+".extension[0].valueCode")},
 		{"order none in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(us+"subscription-order", `"valueCode":"none"`)), one(rule, ch+".extension[1].valueCode")},
-		{"deliver-latest", chExt(ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":true`)), one(rule, ch+".extension[0].valueBoolean")},
-		{"strip versions", chExt(ext(hap+"subscription-resthook-strip-version-ids", `"valueBoolean":true`)), one(rule, ch+".extension[0].valueBoolean")},
+		{"deliver-latest not a boolean", chExt(ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":"yes"`)), one(fhir.Value, ch+".extension[0].valueBoolean")},
+		{"deliver-latest twice", chExt(ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":true`), ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":false`)), one(rule, ch+".extension[1].valueBoolean")},
+		{"strip versions as code", chExt(ext(hap+"subscription-resthook-strip-version-ids", `"valueCode":"true"`)), one(rule, ch+".extension[0]")},
 		{"timeout 0", chExt(ext(back+"backport-timeout", `"valueUnsignedInt":0`)), one(rule, ch+".extension[0].valueUnsignedInt")},
 		{"timeout too long", chExt(ext(back+"backport-timeout", `"valueUnsignedInt":601`)), one(rule, ch+".extension[0].valueUnsignedInt")},
 		{"dialect unknown", chExt(ext(us+"subscription-dialect", `"valueCode":"nope"`)), one(rule, ch+".extension[0].valueCode")},
@@ -131,10 +132,35 @@ func TestParse_refusesWithTheElement(t *testing.T) {
 		{"order unknown", chExt(ext(us+"subscription-order", `"valueCode":"strict"`)), one(rule, ch+".extension[0].valueCode")},
 		{"order twice", chExt(ext(us+"subscription-order", `"valueCode":"none"`), ext(us+"subscription-order", `"valueCode":"resource"`)), one(rule, ch+".extension[1].valueCode")},
 		{"backlog unknown", chExt(ext(us+"subscription-backlog", `"valueCode":"drop"`)), one(rule, ch+".extension[0].valueCode")},
-		{"event pattern", chExt(ext(us+"subscription-event", `"valueString":"patient.*"`)), one(rule, ch+".extension[0].valueString")},
-		{"event name", rootExt(ext(us+"subscription-event-name", `"valueString":"x"`)), one(rule, root+".extension[0].valueString")},
-		{"success codes", rootExt(ext(med+"subscription-success-codes", `"valueString":"200"`)), one(rule, root+".extension[0].valueString")},
-		{"audit destination", rootExt(ext(med+"subscription-audit-event-destination", `"valueCode":"log"`)), one(rule, root+".extension[0].valueCode")},
+		{"event that nothing is called", chExt(ext(us+"subscription-event", `"valueString":"nonsense.created"`)), one(rule, ch+".extension[0].valueString")},
+		{"event of a type without what happened", chExt(ext(us+"subscription-event", `"valueString":"diagnostic-report"`)), one(rule, ch+".extension[0].valueString")},
+		{"event with what never happens", chExt(ext(us+"subscription-event", `"valueString":"diagnostic-report.read"`)), one(rule, ch+".extension[0].valueString")},
+		{"event with half a type", chExt(ext(us+"subscription-event", `"valueString":"diagnostic*.created"`)), one(rule, ch+".extension[0].valueString")},
+		{"event of another dialect", chExt(ext(us+"subscription-event", `"valueString":"lab.created"`)), one(rule, ch+".extension[0].valueString")},
+		{"event with blanks", chExt(ext(us+"subscription-event", `"valueString":" diagnostic-report.created"`)), one(rule, ch+".extension[0].valueString")},
+		{"event as code", chExt(ext(us+"subscription-event", `"valueCode":"*"`)), one(rule, ch+".extension[0]")},
+		{"event pattern too long", chExt(ext(us+"subscription-event", `"valueString":"`+strings.Repeat("x", 129)+`"`)), one(rule, ch+".extension[0].valueString")},
+		{"events of another type than the criteria", chExt(ext(us+"subscription-event", `"valueString":"diagnostic-report.*"`), ext(us+"subscription-event", `"valueString":"patient.*"`)), one(rule, ch+".extension[1].valueString")},
+		{"event that names deleted in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(us+"subscription-event", `"valueString":"diagnostic-report.deleted"`)), one(rule, ch+".extension[1].valueString")},
+		{"every deletion in fhir", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(us+"subscription-event", `"valueString":"*.deleted"`)), one(rule, ch+".extension[1].valueString")},
+		{"events and interactions with nothing in common", chExt(ext(us+"subscription-event", `"valueString":"diagnostic-report.created"`), ext(med+"subscription-supported-interaction", `"valueCode":"update"`)), one(rule, ch+".extension[0].valueString")},
+		{"send-delete and events without deletions", chExt(ext(us+"subscription-event", `"valueString":"*.created"`), ext(hap+"subscription-send-delete-messages", `"valueBoolean":true`)), one(rule, ch+".extension[1].valueBoolean")},
+		{"trigger enters for deletions", chExt(ext(us+"subscription-event", `"valueString":"*.deleted"`), ext(us+"subscription-trigger", `"valueCode":"enters"`)), one(rule, ch+".extension[0].valueString")},
+		{"trigger changes for creations", chExt(ext(us+"subscription-event", `"valueString":"*.created"`), ext(us+"subscription-trigger", `"valueCode":"changes"`), ext(us+"subscription-trigger-parameter", `"valueString":"status"`)), one(rule, ch+".extension[0].valueString")},
+		{"trigger leaves in fhir with events", chExt(ext(us+"subscription-dialect", `"valueCode":"fhir"`), ext(us+"subscription-event", `"valueString":"*"`), ext(us+"subscription-trigger", `"valueCode":"leaves"`)), one(rule, ch+".extension[2].valueCode")},
+		{"events of an unknown dialect are not judged", chExt(ext(us+"subscription-dialect", `"valueCode":"nope"`), ext(us+"subscription-event", `"valueString":"lab.created"`)), one(rule, ch+".extension[0].valueCode")},
+		{"events are judged though the criteria are wrong", strings.Replace(chExt(ext(us+"subscription-event", `"valueString":"nonsense"`)), "DiagnosticReport?status=final", "Nonsense", 1), []issue{{rule, root + ".criteria"}, {rule, ch + ".extension[0].valueString"}}},
+		{"event name with a line break", rootExt(ext(us+"subscription-event-name", `"valueString":"a\nb"`)), one(rule, root+".extension[0].valueString")},
+		{"event name beyond ASCII", rootExt(ext(us+"subscription-event-name", `"valueString":"Befundüberarbeitet"`)), one(rule, root+".extension[0].valueString")},
+		{"event name with a blank at its end", rootExt(ext(us+"subscription-event-name", `"valueString":"lab "`)), one(rule, root+".extension[0].valueString")},
+		{"event name too long", rootExt(ext(us+"subscription-event-name", `"valueString":"`+strings.Repeat("x", 129)+`"`)), one(rule, root+".extension[0].valueString")},
+		{"event name twice", rootExt(ext(us+"subscription-event-name", `"valueString":"a"`), ext(us+"subscription-event-name", `"valueString":"b"`)), one(rule, root+".extension[1].valueString")},
+		{"success code out of range", rootExt(ext(med+"subscription-success-codes", `"valueString":"200,700"`)), one(rule, root+".extension[0].valueString")},
+		{"success code that ends nothing", rootExt(ext(med+"subscription-success-codes", `"valueString":"100-200"`)), one(rule, root+".extension[0].valueString")},
+		{"success codes the wrong way round", chExt(ext(med+"subscription-success-codes", `"valueString":"299-200"`)), one(rule, ch+".extension[0].valueString")},
+		{"success codes nonsense", chExt(ext(med+"subscription-success-codes", `"valueString":"ok"`)), one(rule, ch+".extension[0].valueString")},
+		{"success codes twice", rootExt(ext(med+"subscription-success-codes", `"valueString":"200"`), ext(med+"subscription-success-codes", `"valueString":"201"`)), one(rule, root+".extension[1].valueString")},
+		{"audit destination unknown", rootExt(ext(med+"subscription-audit-event-destination", `"valueCode":"syslog"`)), one(rule, root+".extension[0].valueCode")},
 		{"payload content of the backport", body("", `,"payload":"application/fhir+json","_payload":{"extension":[`+ext(back+"backport-payload-content", `"valueCode":"id-only"`)+`]}`), one(rule, ch+".payload.extension[0].valueCode")},
 		{"filter of the backport", body(`,"_criteria":{"extension":[`+ext(back+"backport-filter-criteria", `"valueString":"Patient?x=1"`)+`]}`, ""), one(rule, root+".criteria.extension[0].valueString")},
 		{"cross-version extension on criteria", body(`,"_criteria":{"extension":[`+ext("http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.filterBy", `"valueString":"x"`)+`]}`, ""), one(rule, root+".criteria.extension[0].valueString")},
@@ -250,6 +276,14 @@ func TestParse_reads(t *testing.T) {
 			ext(back+"backport-timeout", `"valueUnsignedInt":5`), ext(us+"subscription-trigger", `"valueCode":"matches"`), ext("https://example.org/unrelated", `"valueString":"kept"`)), plain(func(s *Subscription) {
 			s.Target.Signature, s.Order, s.SkipBacklog, s.Target.Timeout = "timestamped", BySubscription, true, 5*time.Second
 		})},
+		{"Medplum's and HAPI's switches", rootExt(ext("https://www.medplum.com/fhir/StructureDefinition/subscription-success-codes", `"valueString":"200, 201,410-600"`), ext(med+"subscription-success-codes", `"valueString":"200,201,410-600"`),
+			ext(med+"subscription-audit-event-destination", `"valueCode":"log"`), ext(med+"subscription-audit-event-destination", `"valueCode":"resource"`),
+			ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":true`), ext(hap+"subscription-resthook-strip-version-ids", `"valueBoolean":true`)), plain(func(s *Subscription) {
+			s.Target.Success, s.Audit, s.Latest, s.Unversioned = "200,201,410-600", Audit{Resource: true, Log: true}, true, true
+		})},
+		{"HAPI's switches off", chExt(ext(hap+"subscription-resthook-deliver-latest-version", `"valueBoolean":false`), ext(hap+"subscription-resthook-strip-version-ids", `"valueBoolean":false`)), plain(func(*Subscription) {})},
+		{"an audit destination", chExt(ext(med+"subscription-audit-event-destination", `"valueCode":"log"`)), plain(func(s *Subscription) { s.Audit.Log = true })},
+		{"an event name", chExt(ext(us+"subscription-event-name", `"valueString":"Lab result ready!"`)), plain(func(s *Subscription) { s.EventName = "Lab result ready!" })},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -317,6 +351,7 @@ func FuzzParseSubscription(f *testing.F) {
 	f.Add([]byte(body(`,"status":"active","extension":[`+ext(us+"subscription-secret", `"valueString":"geheim"`)+`]`, `,"header":["Authorization: geheim"]`)))
 	f.Add([]byte(chExt(ext(us+"subscription-retry", `"valueString":"exp:1s,2,1h,72h"`), ext(back+"backport-timeout", `"valueUnsignedInt":5`))))
 	f.Add([]byte(body(`,"_criteria":{"extension":[{"url":"http://hl7.org/fhir/5.0/x"}]}`, `,"header":["a"],"_header":[null,{}]`)))
+	f.Add([]byte(chExt(ext(us+"subscription-dialect", `"valueCode":"healthsync"`), ext(us+"subscription-event", `"valueString":"analysis.completed"`), ext(us+"subscription-event", `"valueString":"*.Updated"`), ext(us+"subscription-event-name", `"valueString":"x"`))))
 	f.Add([]byte(`{"resourceType":"Subscription","error":"x","_error":{},"criteria":"[*]","channel":{"type":"rest-hook"}}`))
 	o := testOptions(f)
 	gate := NewGate(o)

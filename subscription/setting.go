@@ -15,6 +15,7 @@ import (
 const (
 	mostAttempts = 1000
 	mostTimeout  = 10 * time.Minute
+	mostCodes    = 1024 // bytes
 )
 
 // setting is the value of an extension that may stand there once.
@@ -52,6 +53,12 @@ type settings struct {
 	timeout       setting[time.Duration]
 	ladder        *Ladder
 	ladderText    setting[string]
+	events        []setting[string] // subscription-event
+	eventName     setting[string]
+	success       setting[string]
+	latest        setting[bool]
+	unversioned   setting[bool]
+	audit         Audit
 	interactions  Interactions
 	named         string // where the first interaction stands; "" if none does
 	deletion      string // where delete is asked for
@@ -166,10 +173,44 @@ func (r *reading) sendDelete(e extension) {
 	}
 }
 
-// offOnly accepts a switch that isn't built where it asks for what happens anyway.
-func (r *reading) offOnly(e extension) {
-	if on, ok := r.flag(e); ok && on {
-		r.refuse(fhir.BusinessRule, e.at(), "the extension %s is not supported: leave it out, or set it to false", e.url)
+func (r *reading) latest(e extension) {
+	if on, ok := r.flag(e); ok {
+		put(r, &r.set.latest, e, on)
+	}
+}
+
+func (r *reading) unversioned(e extension) {
+	if on, ok := r.flag(e); ok {
+		put(r, &r.set.unversioned, e, on)
+	}
+}
+
+// success reads the statuses that count as success (Medplum). They come before any rule on a status.
+func (r *reading) success(e extension) {
+	s, ok := r.text(e, "valueString")
+	if !ok {
+		return
+	}
+	if len(s) > mostCodes {
+		r.refuse(fhir.BusinessRule, e.at(), "more than %d characters: write ranges, as in 200-299,410", mostCodes)
+		return
+	}
+	codes, err := resthook.ParseCodes(s)
+	if err != nil {
+		r.refuse(fhir.BusinessRule, e.at(), "%s", err)
+		return
+	}
+	put(r, &r.set.success, e, codes.String())
+}
+
+// audit reads one of the places where attempts are recorded (Medplum).
+func (r *reading) audit(e extension) {
+	switch s, ok := r.code(e, "resource", "log"); {
+	case !ok:
+	case s == "log":
+		r.set.audit.Log = true
+	default:
+		r.set.audit.Resource = true
 	}
 }
 

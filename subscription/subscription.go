@@ -56,9 +56,20 @@ type Subscription struct {
 	PreviousUntil time.Time      // when it ends
 	Ladder        Ladder
 	Order         Order
-	SkipBacklog   bool   // subscription-backlog = skip
-	LastOnDelete  bool   // the message of a deletion carries the version that it ended
-	Names         *Names // of changes, as the dialect has them
+	SkipBacklog   bool    // subscription-backlog = skip
+	LastOnDelete  bool    // the message of a deletion carries the version that it ended
+	Names         *Names  // of changes, as the dialect has them
+	Events        *Events // patterns of the events that notify; nil: all
+	EventName     string  // what all its events are called on the wire; "": as Names says
+	Latest        bool    // the newest version is sent, whichever is owed
+	Unversioned   bool    // what is sent doesn't say which version it is
+	Audit         Audit
+}
+
+// Audit says where attempts are recorded beside the attempt log (subscription-audit-event-destination).
+type Audit struct {
+	Resource bool // as AuditEvent
+	Log      bool // in the server's log
 }
 
 // Interactions is the set of interactions that notify.

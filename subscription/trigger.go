@@ -58,12 +58,16 @@ func (r *reading) triggers() {
 		}
 		set.followed = nil
 	}
+	at := set.named
+	if at == "" && s.Events != nil {
+		at = set.events[0].path
+	}
 	switch i := s.Interactions; {
-	case set.named == "":
+	case at == "", i == Interactions{}:
 	case s.Trigger == Enters && !i.Create && !i.Update:
-		r.refuse(fhir.BusinessRule, set.named, "the trigger enters never notifies of a delete: ask for create, update or both")
+		r.refuse(fhir.BusinessRule, at, "the trigger enters never notifies of a delete: ask for create, update or both")
 	case s.Trigger == Changes && !i.Update:
-		r.refuse(fhir.BusinessRule, set.named, "the trigger changes notifies of nothing but updates: ask for update")
+		r.refuse(fhir.BusinessRule, at, "the trigger changes notifies of nothing but updates: ask for update")
 	}
 	if s.Query == nil {
 		return

@@ -3,11 +3,17 @@ package resthook
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Fold writes an event name as names are compared: in lower case, without hyphens and underscores.
 func Fold(name string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
 
 // Entry finds what a change is called in the catalogue: the first entry of its type and interaction that fits, as

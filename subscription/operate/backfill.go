@@ -15,8 +15,8 @@ import (
 	"fhirhook/subscription/expression"
 )
 
-// backfill notifies of what is stored already and matches. Interactions, event patterns and triggers say which
-// changes notify; here nothing has changed, so only the criteria count.
+// backfill notifies of what is stored already and matches. Interactions and triggers say which changes notify; here
+// nothing has changed, so that only the criteria count, and of event patterns what they are about.
 func (d *Desk) backfill(ctx context.Context, r rest.OperationRequest) (rest.OperationAnswer, error) {
 	in, err := read(r, "search", "since", "rate", "force", "dry-run")
 	if err != nil {
@@ -69,17 +69,9 @@ func (d *Desk) backfill(ctx context.Context, r rest.OperationRequest) (rest.Oper
 
 // types are those that a Subscription and a search (nil: none) are both about, in order.
 func types(s *subscription.Subscription, q *criteria.Query) []fhir.Type {
-	all := s.Query.Types()
-	if len(all) == 0 {
-		for _, t := range fhir.Types() {
-			if t != fhir.Subscription && t != fhir.AuditEvent {
-				all = append(all, t)
-			}
-		}
-	}
 	var both []fhir.Type
-	for _, t := range all {
-		if q == nil || q.About(t) {
+	for _, t := range fhir.Types() {
+		if s.About(t) && (q == nil || q.About(t)) {
 			both = append(both, t)
 		}
 	}
@@ -126,7 +118,7 @@ func (d *Desk) chooseStored(ctx context.Context, lane store.Lane, s *subscriptio
 				if err != nil {
 					return choice{}, err
 				}
-				if !matches {
+				if !matches || !s.Stands(v, env.Now) {
 					continue
 				}
 				n, due, err := d.due(ctx, lane, v, job.Selection.Force)

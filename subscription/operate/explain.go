@@ -220,6 +220,9 @@ func (e *explanation) condition(name string, holds bool, format string, args ...
 
 func (e *explanation) make() error {
 	e.standing()
+	if err := e.event(); err != nil {
+		return err
+	}
 	found, err := e.terms()
 	if err != nil {
 		return err
@@ -272,9 +275,52 @@ func (e *explanation) standing() {
 		e.condition("author", false, "the server wrote this version by itself, and such versions notify nobody")
 	}
 	t := c.Resource.Key.Type
-	all := len(s.Query.Types()) == 0
-	e.condition("type", s.Query.About(t) && !(all && (t == fhir.Subscription || t == fhir.AuditEvent)), "the resource is of the type %s, and the criteria are %s", t, s.Criteria)
+	e.condition("type", s.About(t), "the resource is of the type %s, and the criteria are %s%s", t, s.Criteria, patterns(s))
 	e.condition("interaction", s.Interactions.Has(c.Interaction), "it is a %s, and the Subscription asks for %s", c.Interaction, asked(s.Interactions))
+}
+
+// patterns adds the event patterns, which can leave types out.
+func patterns(s *subscription.Subscription) string {
+	if s.Events == nil {
+		return ""
+	}
+	return ", for the events " + s.Events.String()
+}
+
+// event says what the change is called, and whether the event patterns cover that.
+func (e *explanation) event() error {
+	s, c := e.s, e.c
+	if s.Events == nil {
+		return nil
+	}
+	n := store.Notification{Focus: c.Resource.Key, Version: c.Resource.Version, Interaction: c.Interaction, Updated: c.Resource.Updated}
+	version := func(v uint64) (found *fhir.Resource, err error) {
+		switch {
+		case v == c.judged.Version:
+			return c.judged, nil
+		case c.previous != nil && v == c.previous.Version:
+			return c.previous, nil
+		}
+		err = e.d.o.DB.View(e.ctx, func(r store.Reader) error {
+			found, err = r.Version(n.Focus, v)
+			return err
+		})
+		return found, err
+	}
+	covered, err := s.Covers(n, version)
+	if err != nil {
+		return fmt.Errorf("read what the event's name depends on: %w", err)
+	}
+	wire, plain, err := s.Called(n, version)
+	if err != nil {
+		return fmt.Errorf("read what the event's name depends on: %w", err)
+	}
+	called := wire
+	if plain != wire {
+		called += ", or " + plain
+	}
+	e.condition("event", covered, "the change is the event %s, and the Subscription asks for %s", called, s.Events)
+	return nil
 }
 
 func asked(i subscription.Interactions) string {

@@ -36,13 +36,15 @@ func (d *Desk) plan(ctx context.Context, r rest.OperationRequest) (rest.Operatio
 	}
 	var set criteria.Set // in the order of ids, as the Matcher makes its own at a start
 	for _, s := range on {
-		set.Add(s.Key.ID, s.Query)
+		if !s.TestsOnly() {
+			set.Add(s.Key.ID, s.Query)
+		}
 	}
 	var o output
 	tried := 0
 	for _, s := range on {
 		term, filed := set.FiledUnder(s.Key.ID)
-		if !filed {
+		if !filed && !s.TestsOnly() {
 			tried++
 		}
 		if r.ID == "" || r.ID == s.Key.ID {
@@ -61,7 +63,14 @@ func (d *Desk) plan(ctx context.Context, r rest.OperationRequest) (rest.Operatio
 func planned(p *output, s *subscription.Subscription, term *criteria.Term, filed bool) {
 	p.reference("reference", s.Key.String())
 	p.text("criteria", "valueString", s.Criteria)
+	if s.Events != nil {
+		p.text("events", "valueString", s.Events.String())
+	}
 	p.flag("filed", filed)
+	if s.TestsOnly() {
+		p.text("found-by", "valueString", "no change: its event patterns ask for tests only")
+		return
+	}
 	if filed {
 		name := term.Name
 		if term.Modifier != "" {

@@ -11,6 +11,7 @@ import (
 	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
+	"fhirhook/subscription"
 )
 
 // resend is Medplum's: the current version of a resource goes once more to the Subscriptions whose criteria it
@@ -129,8 +130,15 @@ func (d *Desk) resendOne(ctx context.Context, key fhir.Key, v *fhir.Resource, at
 		return false, "", err
 	case !s.Interactions.Has(i):
 		return false, fmt.Sprintf("it does not ask for %s, but for %s", i, asked(s.Interactions)), nil
-	case len(s.Query.Types()) == 0 && (v.Key.Type == fhir.Subscription || v.Key.Type == fhir.AuditEvent):
-		return false, "criteria for all types leave out " + string(v.Key.Type), nil
+	case !s.About(v.Key.Type):
+		return false, fmt.Sprintf("its criteria %s%s are not about %s", s.Criteria, patterns(s), v.Key.Type), nil
+	}
+	covered, err := d.covers(ctx, s, v, i)
+	switch {
+	case err != nil:
+		return false, "", err
+	case !covered:
+		return false, fmt.Sprintf("it does not ask for this event, but for %s", s.Events), nil
 	}
 	env, err := d.env(ctx, key.Tenant, time.Now(), at)
 	if err != nil {
@@ -163,6 +171,16 @@ func (d *Desk) resendOne(ctx context.Context, key fhir.Key, v *fhir.Resource, at
 		return true, fmt.Sprintf("it is sent as number %d", out.Number), nil
 	}
 	return true, fmt.Sprintf("it is sent again as number %d", out.Number), nil
+}
+
+// covers tells whether a Subscription's event patterns cover a version, sent as an interaction.
+func (d *Desk) covers(ctx context.Context, s *subscription.Subscription, v *fhir.Resource, i fhir.Interaction) (covered bool, err error) {
+	n := store.Notification{Focus: v.Key, Version: v.Version, Interaction: i, Updated: v.Updated}
+	err = d.o.DB.View(ctx, func(r store.Reader) error {
+		covered, err = s.Covers(n, func(version uint64) (*fhir.Resource, error) { return r.Version(v.Key, version) })
+		return err
+	})
+	return covered, err
 }
 
 // resent is the notification of a version as it was numbered, or a new one.

@@ -1,0 +1,392 @@
+package subscription
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirhook/channel/resthook"
+	"fhirhook/criteria"
+	"fhirhook/fhir"
+	"fhirhook/fhir/store"
+)
+
+// Events are the event patterns of a Subscription, compiled for its criteria and its dialect: which kinds of
+// changes they cover, and for which kinds that depends on what a change is called. A change goes by two names: the
+// one on the wire (the first catalogue entry that fits it, else the generic name in the dialect's words), and the
+// generic name. A pattern covers the change if it is true of either.
+type Events struct {
+	names *Names
+	texts []string     // as written
+	wide  Interactions // kinds of changes that are covered whatever the type
+	wild  bool         // the criteria are [*]: wide leaves the reserved types out
+	rules []rule       // in order of change
+}
+
+// rule is about the changes of one kind.
+type rule struct {
+	change
+	all     bool
+	entries []int // else: those that one of these catalogue entries names
+}
+
+// reserved tells whether [*] leaves a type out unless a pattern names it: what the server does itself would echo
+// for ever.
+func reserved(t fhir.Type) bool { return t == fhir.Subscription || t == fhir.AuditEvent }
+
+func (c change) compare(o change) int {
+	return cmp.Or(cmp.Compare(c.of, o.of), cmp.Compare(c.what, o.what))
+}
+
+// newEvents compiles what patterns stand for. about tells which types the criteria are about; deletes, whether the
+// dialect has a message for deletions.
+func newEvents(n *Names, texts []string, found []named, wild, deletes bool, about func(fhir.Type) bool) *Events {
+	e := &Events{names: n, texts: texts, wild: wild}
+	hit := map[change]map[int]bool{}
+	for _, f := range found {
+		e.wide = e.wide.or(f.wide)
+		for _, o := range f.covered(wild, deletes, about) {
+			if hit[o.change] == nil {
+				hit[o.change] = map[int]bool{}
+			}
+			hit[o.change][o.entry] = true
+		}
+	}
+	e.wide.Delete = e.wide.Delete && deletes
+	for c, entries := range hit {
+		if r := (rule{change: c}); r.fill(n, entries) {
+			e.rules = append(e.rules, r)
+		}
+	}
+	slices.SortFunc(e.rules, func(a, b rule) int { return a.compare(b.change) })
+	return e
+}
+
+// covered are the callings that can come to be.
+func (f named) covered(wild, deletes bool, about func(fhir.Type) bool) []calling {
+	var covered []calling
+	for _, o := range f.callings {
+		switch {
+		case !about(o.of), o.what == fhir.Delete && !deletes, f.anyType && wild && reserved(o.of):
+		default:
+			covered = append(covered, o)
+		}
+	}
+	return covered
+}
+
+// fill works out the rule from what is covered. The generic name is a name of every change of its kind.
+func (r *rule) fill(n *Names, covered map[int]bool) bool {
+	possible := n.index.entries[r.change]
+	for _, entry := range possible {
+		if covered[entry] {
+			r.entries = append(r.entries, entry)
+		}
+	}
+	r.all = covered[generic] || n.index.closed(n.dialect, r.change) && len(r.entries) == len(possible)
+	if r.all {
+		r.entries = nil
+	}
+	return r.all || len(r.entries) > 0
+}
+
+// String lists the patterns.
+func (e *Events) String() string { return strings.Join(e.texts, ", ") }
+
+// silent tells whether no change is covered: tests are sent, and nothing else.
+func (e *Events) silent() bool { return len(e.rules) == 0 && e.wide == Interactions{} }
+
+// interactions are those of all changes that are covered.
+func (e *Events) interactions() Interactions {
+	all := e.wide
+	for _, r := range e.rules {
+		all.add(r.what)
+	}
+	return all
+}
+
+// types are all that changes are covered of; nil if there is no telling but by the criteria.
+func (e *Events) types() []fhir.Type {
+	if e.wide != (Interactions{}) {
+		return nil
+	}
+	var all []fhir.Type
+	for _, r := range e.rules {
+		all = append(all, r.of)
+	}
+	return slices.Compact(all)
+}
+
+// rule finds what is said about a kind of change; without all and entries it is nothing.
+func (e *Events) rule(c change) rule {
+	if e.wide.Has(c.what) && !(e.wild && reserved(c.of)) {
+		return rule{change: c, all: true}
+	}
+	if i, ok := slices.BinarySearchFunc(e.rules, c, func(r rule, c change) int { return r.compare(c) }); ok {
+		return e.rules[i]
+	}
+	return rule{change: c}
+}
+
+// allow tells whether changes of a kind can be covered.
+func (e *Events) allow(t fhir.Type, i fhir.Interaction) bool {
+	r := e.rule(change{t, i})
+	return r.all || len(r.entries) > 0
+}
+
+// cover tells whether a change is covered, as the notification that is owed for it. It reads versions only if that
+// depends on them.
+func (e *Events) cover(n store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
+	r := e.rule(change{n.Focus.Type, n.Interaction})
+	if r.all || len(r.entries) == 0 {
+		return r.all, nil
+	}
+	entry, err := e.names.entry(n, version)
+	return err == nil && slices.Contains(r.entries, entry), err
+}
+
+// stand tells whether a version is what the patterns are about, whatever became of it to be so: as if it had just
+// come to be as it stands.
+func (e *Events) stand(v *fhir.Resource, now time.Time) bool {
+	for _, i := range []fhir.Interaction{fhir.Create, fhir.Update} {
+		r := e.rule(change{v.Key.Type, i})
+		if r.all {
+			return true
+		}
+		fits := func(c resthook.Event) bool {
+			return e.names.queries[criteriaOf(c)].Match(v, criteria.Env{Now: now})
+		}
+		if len(r.entries) > 0 && slices.Contains(r.entries, e.names.dialect.Entry(string(v.Key.Type), i.String(), fits)) {
+			return true
+		}
+	}
+	return false
+}
+
+// About tells whether changes of a type can notify, as far as the criteria and the event patterns go.
+func (s *Subscription) About(t fhir.Type) bool {
+	switch {
+	case s.Query == nil || !s.Query.About(t):
+		return false
+	case s.Events == nil:
+		return len(s.Query.Types()) > 0 || !reserved(t)
+	default:
+		return slices.ContainsFunc(interactions, func(i fhir.Interaction) bool { return s.Events.allow(t, i) })
+	}
+}
+
+// TestsOnly tells whether the event patterns cover no change, so that tests are all that is ever sent.
+func (s *Subscription) TestsOnly() bool { return s.Events != nil && s.Events.silent() }
+
+// Covers tells whether the event patterns, if there are any, cover a change. version reads the versions of the
+// resource.
+func (s *Subscription) Covers(n store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
+	if s.Events == nil {
+		return true, nil
+	}
+	return s.Events.cover(n, version)
+}
+
+// Stands tells whether the event patterns, if there are any, are about a version as it stands, where nothing has
+// changed: an entry for what becomes final is about what is final.
+func (s *Subscription) Stands(v *fhir.Resource, now time.Time) bool {
+	return s.Events == nil || s.Events.stand(v, now)
+}
+
+// Called returns both names of a change: what stands on the wire, unless the Subscription names all its events
+// itself, and the generic name.
+func (s *Subscription) Called(n store.Notification, version func(uint64) (*fhir.Resource, error)) (wire, plain string, err error) {
+	wire, err = s.Names.of(n, version)
+	return wire, EventName(n.Focus.Type, n.Interaction), err
+}
+
+// Bounds of event patterns and names.
+const (
+	mostPatterns = 256
+	mostPattern  = 128 // bytes
+)
+
+// event reads subscription-event.
+func (r *reading) event(e extension) {
+	s, ok := r.text(e, "valueString")
+	if !ok {
+		return
+	}
+	r.set.events = append(r.set.events, setting[string]{s, e.at()})
+	if len(r.set.events) == mostPatterns+1 {
+		r.refuse(fhir.BusinessRule, e.at(), "more than %d event patterns: use one that stands for several, such as patient.* or *", mostPatterns)
+	}
+}
+
+// eventName reads subscription-event-name, which goes into a header.
+func (r *reading) eventName(e extension) {
+	s, ok := r.text(e, "valueString")
+	if !ok {
+		return
+	}
+	if err := checkEventName(s); err != nil {
+		r.refuse(fhir.BusinessRule, e.at(), "%s", err)
+		return
+	}
+	put(r, &r.set.eventName, e, s)
+}
+
+func checkEventName(s string) error {
+	switch {
+	case len(s) > mostPattern:
+		return errors.New("an event name has at most 128 characters")
+	case strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' }):
+		return errors.New("an event name stands in a header, so it may hold nothing but printable ASCII characters")
+	case strings.TrimSpace(s) != s:
+		return errors.New("an event name must not begin or end with a blank: it would be lost in a header")
+	default:
+		return nil
+	}
+}
+
+// events compiles the event patterns when the criteria are known, narrows the criteria to the types that remain,
+// and lets the patterns decide the interactions (DESIGN §4.2).
+func (r *reading) events(rules Rules) {
+	set, s := &r.set, r.s
+	s.EventName = set.eventName.value
+	if len(set.events) == 0 || len(set.events) > mostPatterns || r.o.Definitions == nil || s.Names == nil {
+		return
+	}
+	about := func(t fhir.Type) bool { return s.Query == nil || s.Query.About(t) }
+	wild := s.Query != nil && len(s.Query.Types()) == 0
+	var texts []string
+	var found []named
+	for _, p := range set.events {
+		f, ok := r.pattern(p, rules, wild, about)
+		if !ok {
+			continue
+		}
+		texts, found = append(texts, p.value), append(found, f)
+	}
+	if len(found) < len(set.events) || s.Query == nil {
+		return
+	}
+	s.Events = newEvents(s.Names, texts, found, wild, rules.Deletes, about)
+	r.decide()
+	r.narrow()
+}
+
+// pattern looks a pattern up and refuses it if no change can be both what it and what the criteria are about.
+func (r *reading) pattern(p setting[string], rules Rules, wild bool, about func(fhir.Type) bool) (f named, ok bool) {
+	x, d := r.s.Names.index, r.s.Names.dialect
+	if len(p.value) > mostPattern {
+		r.refuse(fhir.BusinessRule, p.path, "an event pattern has at most %d characters", mostPattern)
+		return f, false
+	}
+	f, ok = x.find(p.value)
+	switch {
+	case !ok && strings.Contains(strings.TrimSuffix(strings.TrimPrefix(p.value, "*."), ".*"), "*"):
+		r.refuse(fhir.BusinessRule, p.path, "in %q, * stands for part of a name: it can stand for a whole type or for what happened, as in patient.*, *.created or *", p.value)
+		return f, false
+	case !ok:
+		r.refuse(fhir.BusinessRule, p.path, "no event is called %q in the dialect %s: write a resource type and what happened to it, as in patient.created or patient.*, or * for every change%s", p.value, d.Name, ownWords(d))
+		return f, false
+	}
+	anywhere := func(fhir.Type) bool { return true }
+	switch wide := f.wide; {
+	case wide.Create || wide.Update || len(f.covered(wild, rules.Deletes, about)) > 0:
+		return f, true
+	case wide.Delete && rules.Deletes:
+		return f, true
+	case len(f.callings) == 0 && !wide.Delete:
+		return f, true // a test, or a name that the operator declares
+	case len(f.covered(false, rules.Deletes, anywhere)) == 0:
+		r.refuse(fhir.BusinessRule, p.path, "%q is about deletions: R4 sends nothing on a delete, and the dialect %s keeps to that. Name another dialect, or leave the pattern out", p.value, d.Name)
+	case f.anyType && wild:
+		r.refuse(fhir.BusinessRule, p.path, "%q is about %s, which the criteria [*] leave out unless a pattern names the type or the event in full", p.value, f.about())
+	default:
+		r.refuse(fhir.BusinessRule, p.path, "%q is about %s, and the criteria are %s: no change can be both", p.value, f.about(), r.s.Criteria)
+	}
+	return f, false
+}
+
+// ownWords adds the dialect's own words to a refusal.
+func ownWords(d resthook.Dialect) string {
+	all := ownFamilies(d)
+	if len(all) == 0 {
+		return ""
+	}
+	return ". This dialect also speaks of " + strings.Join(all, ", ")
+}
+
+// about lists the types that a pattern is about.
+func (f named) about() string {
+	var types []string
+	for _, o := range f.callings {
+		if !slices.Contains(types, string(o.of)) {
+			types = append(types, string(o.of))
+		}
+	}
+	const few = 5
+	if len(types) > few {
+		types = append(types[:few], "…")
+	}
+	return strings.Join(types, ", ")
+}
+
+// decide lets the patterns decide the interactions. What else asks for interactions has to allow them, too.
+func (r *reading) decide() {
+	set, s := &r.set, r.s
+	covered := s.Events.interactions()
+	switch {
+	case s.Events.silent():
+		s.Interactions = Interactions{}
+		return
+	case set.sendDelete.value && !covered.Delete:
+		r.refuse(fhir.BusinessRule, set.sendDelete.path, "asks for deletes, and the event patterns (%s) leave them out: add a pattern such as *.deleted, or leave this extension out", s.Events)
+	}
+	if set.named == "" {
+		s.Interactions = covered
+		return
+	}
+	if s.Interactions = s.Interactions.and(covered); s.Interactions == (Interactions{}) {
+		r.refuse(fhir.BusinessRule, set.events[0].path, "the event patterns (%s) and the interactions asked for at %s have nothing in common, so that nothing would notify", s.Events, set.named)
+	}
+}
+
+// narrow makes the criteria those of the types that the patterns leave, so that changes of other types don't even
+// try them.
+func (r *reading) narrow() {
+	s := r.s
+	left := slices.DeleteFunc(s.Events.types(), func(t fhir.Type) bool { return !s.Query.About(t) })
+	if len(left) == 0 || len(left) == len(s.Query.Types()) {
+		return
+	}
+	names := make([]string, len(left))
+	for i, t := range left {
+		names[i] = string(t)
+	}
+	text := "[" + strings.Join(names, ",") + "]"
+	if _, rest, ok := strings.Cut(s.Criteria, "?"); ok {
+		text += "?" + rest
+	}
+	if q, err := criteria.Parse(text, r.o.Definitions); err == nil { // what all types understand, each does
+		s.Query = q
+	}
+}
+
+func (s *Interactions) add(i fhir.Interaction) {
+	switch i {
+	case fhir.Create:
+		s.Create = true
+	case fhir.Update:
+		s.Update = true
+	case fhir.Delete:
+		s.Delete = true
+	}
+}
+
+func (s Interactions) or(o Interactions) Interactions {
+	return Interactions{s.Create || o.Create, s.Update || o.Update, s.Delete || o.Delete}
+}
+
+func (s Interactions) and(o Interactions) Interactions {
+	return Interactions{s.Create && o.Create, s.Update && o.Update, s.Delete && o.Delete}
+}
