@@ -44,6 +44,7 @@ var layers = map[string]rule{
 	"fhir/search":           {level: 5},
 	"subscription":          {level: 5},
 	"subscription/operate":  {level: 7},
+	"subscription/trail":    {level: 6},
 	"subscription/webhook":  {level: 7},
 	"fhir/rest":             {level: 6, foreign: []string{"github.com/labstack/echo/", "github.com/samply/golang-fhir-models/", "github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/arch":     {level: 7},
