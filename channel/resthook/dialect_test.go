@@ -63,25 +63,6 @@ func TestDialects_table(t *testing.T) {
 	}
 }
 
-func TestDialect_Check_namesEveryProblem(t *testing.T) {
-	d := resthook.Dialect{
-		Name: "Bad Name", Change: resthook.Form{Method: "GET", Body: "${nonsense}"}, Ping: resthook.Form{Address: resthook.AtResource, Body: "${resource}"},
-		Headers: []resthook.OwnHeader{{Name: "X A", Value: "${resource"}}, Signature: resthook.Signature{Header: "X", Form: "md5"},
-	}
-	err := d.Check()
-	if err == nil {
-		t.Fatal("accepted")
-	}
-	for _, part := range []string{
-		"the name", `"GET"`, "${nonsense}", "ping has no method", "to be addressed", "to carry", "header name", "closing brace", `"md5"`,
-		"success", "timeout", "ladder", "order", "interactions",
-	} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q isn't named in:\n%v", part, err)
-		}
-	}
-}
-
 func TestDialect_For(t *testing.T) {
 	fhir := dialect(t, "fhir")
 	if got := fhir.For(channel.Target{}); got.Change.Method != "POST" || got.Change.Body != "" || got.ContentType != "" {

@@ -93,7 +93,7 @@ func sampleMessage(interaction string) channel.Message {
 			Headers:  []channel.Header{{Name: "Authorization", Value: "Bearer token-of-the-subscription"}},
 			Secrets:  []string{SampleSecret},
 		},
-		ID: "0192f2d0-6f3a-7c1e-8000-5d1c9a2b7e44", Tenant: "default", Subscription: "letters", Attempt: 1,
+		ID: "0192f2d0-6f3a-7c1e-8000-5d1c9a2b7e40", Tenant: "default", Subscription: "letters", Attempt: 1,
 		Event: PingEvent, Test: interaction == "",
 	}
 	if m.Test {
@@ -102,6 +102,7 @@ func sampleMessage(interaction string) channel.Message {
 	m.Interaction, m.Type, m.Focus, m.Updated = interaction, "DocumentReference", "letter-1", sampleUpdated
 	version := map[string]uint64{"create": 1, "update": 2, "delete": 3}[interaction]
 	m.Version, m.Sequence = fmt.Sprint(version), version
+	m.ID = m.ID[:len(m.ID)-1] + m.Version
 	if interaction != "delete" {
 		m.Body = fmt.Appendf(nil, `{"resourceType":"DocumentReference","id":"letter-1","meta":{"versionId":"%d",`+
 			`"lastUpdated":"2026-03-04T05:06:07.890Z"},"status":"current","content":[{"attachment":{"title":"Letter"}}]}`, version)

@@ -22,10 +22,10 @@ type listenCmd struct {
 }
 
 // Run receives until ctx ends.
-func (c *listenCmd) Run(ctx context.Context, s streams) error {
+func (c *listenCmd) Run(ctx context.Context, s streams, own ownDialects) error {
 	o := listen.Options{
 		Addr: c.Addr, Anywhere: c.Anywhere, Secrets: c.Secret, Status: c.Status, FailFirst: c.FailFirst,
-		Delay: c.Delay, JSON: c.JSON, Body: c.Body,
+		Delay: c.Delay, JSON: c.JSON, Body: c.Body, Dialects: own,
 		Ready: func(url string) { fmt.Fprintf(s.err, "listening on %s\n", url) },
 	}
 	if err := o.Check(); err != nil {

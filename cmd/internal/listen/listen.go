@@ -71,7 +71,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the body is too large or broke off", http.StatusBadRequest)
 		return
 	}
-	n := read(req, body, r.options.Secrets, now)
+	n := read(req, body, r.options, now)
 	if r.options.Body && utf8.Valid(body) {
 		n.Body = string(body)
 	}

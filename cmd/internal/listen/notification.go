@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ type signature struct {
 }
 
 // read makes a notification of a request whose body was read.
-func read(r *http.Request, body []byte, secrets []string, now time.Time) notification {
+func read(r *http.Request, body []byte, o Options, now time.Time) notification {
 	sequence, _ := strconv.ParseUint(r.Header.Get("X-Fhirhook-Sequence"), 10, 64)
 	attempt, _ := strconv.Atoi(r.Header.Get("X-Fhirhook-Attempt"))
 	return notification{
@@ -52,15 +53,16 @@ func read(r *http.Request, body []byte, secrets []string, now time.Time) notific
 		ID: r.Header.Get("webhook-id"), Subscription: r.Header.Get("X-Fhirhook-Subscription"), Sequence: sequence, Attempt: attempt,
 		Event: r.Header.Get("X-Fhirhook-Event"), Interaction: r.Header.Get("X-Fhirhook-Interaction"), Resource: r.Header.Get("X-Fhirhook-Resource"),
 		Test: r.Header.Get("X-Fhirhook-Test") == "true", ContentType: r.Header.Get("Content-Type"),
-		Signatures: signatures(r.Header, body, secrets, now), Size: len(body),
+		Signatures: signatures(r.Header, body, o, now), Size: len(body),
 	}
 }
 
 // signatures judges every signature header that any dialect has, in a fixed order.
-func signatures(h http.Header, body []byte, secrets []string, now time.Time) []signature {
+func signatures(h http.Header, body []byte, o Options, now time.Time) []signature {
 	var found []signature
+	secrets := o.Secrets
 	seen := map[string]bool{}
-	for _, d := range resthook.Dialects() {
+	for _, d := range slices.Concat(resthook.Dialects(), o.Dialects) {
 		name := d.Signature.Header
 		value := h.Get(name)
 		if value == "" || seen[name] {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"fhirhook/channel/resthook"
 )
 
 // Options are the settings of a receiver. The zero value of each but Addr works.
@@ -19,6 +21,7 @@ type Options struct {
 	Delay     time.Duration // before each answer
 	JSON      bool          // a JSON object a line
 	Body      bool          // print bodies too
+	Dialects  []resthook.Dialect // beside the built-in ones: their signature headers are checked too
 	Ready     func(url string)
 }
 
