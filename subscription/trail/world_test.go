@@ -236,4 +236,3 @@ func (w *world) putSome(t *rapid.T) {
 			id, 1+i, 4*(i%3)))
 	}
 }
-

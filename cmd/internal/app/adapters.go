@@ -7,6 +7,7 @@ import (
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
+	"fhirhook/subscription"
 )
 
 // searcher is the store search in the same surroundings that criteria are matched in (invariant 5): whatever
@@ -36,6 +37,18 @@ func (s *Server) definitions(c *search.Catalogue) func(ctx context.Context, tena
 			return err
 		})
 		return defs, err
+	}
+}
+
+// showsAttempts tells whether attempts of a Subscription are AuditEvents: not where its audit destination is the log
+// alone. Of one that is deleted, or that can't be read any more, all are.
+func showsAttempts(currents *subscription.Currents) func(context.Context, store.Lane) (bool, error) {
+	return func(ctx context.Context, lane store.Lane) (bool, error) {
+		current, err := currents.Current(ctx, lane)
+		if err != nil || current.Subscription == nil {
+			return true, ctx.Err()
+		}
+		return current.Audit.Resource || !current.Audit.Log, nil
 	}
 }
 
