@@ -12,5 +12,8 @@ func Shown(r *fhir.Resource) *tape.Doc { return shown(r) }
 // ExtensionName is an extension's URL as it is looked up here: two URLs with the same name mean the same.
 func ExtensionName(url string) string { return extensionName(url) }
 
-// SecretExtension tells whether the value of an extension is a key, so that it is masked.
-func SecretExtension(url string) bool { return secretNames[extensionName(url)] }
+// SecretExtension tells whether an extension is about a key: it holds one, or says until when that is good.
+func SecretExtension(url string) bool {
+	name := extensionName(url)
+	return secretNames[name] || name == previousUntil
+}
