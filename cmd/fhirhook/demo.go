@@ -32,7 +32,7 @@ func (c *demoCmd) Run(ctx context.Context, s streams, own ownDialects) error {
 	if err != nil {
 		return err
 	}
-	receiver := listen.Options{Addr: c.Addr, Secrets: []string{demoSecret}, Body: true}
+	receiver := listen.Options{Addr: c.Addr, Secrets: []string{demoSecret}, Dialects: own, Body: true}
 	if err := receiver.Check(); err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", app.ErrConfiguration, err), server.Close())
 	}

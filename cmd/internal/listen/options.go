@@ -13,14 +13,14 @@ import (
 
 // Options are the settings of a receiver. The zero value of each but Addr works.
 type Options struct {
-	Addr      string        // host:port; port 0 takes a free one
-	Anywhere  bool          // Addr need not be loopback
-	Secrets   []string      // signatures are checked against all of them; none: found, not checked
-	Status    int           // of the answers; 0: 200
-	FailFirst int           // so many requests are answered with Status, 500 if that is a success; later ones with 200
-	Delay     time.Duration // before each answer
-	JSON      bool          // a JSON object a line
-	Body      bool          // print bodies too
+	Addr      string             // host:port; port 0 takes a free one
+	Anywhere  bool               // Addr need not be loopback
+	Secrets   []string           // signatures are checked against all of them; none: found, not checked
+	Status    int                // of the answers; 0: 200
+	FailFirst int                // so many requests are answered with Status, 500 if that is a success; later ones with 200
+	Delay     time.Duration      // before each answer
+	JSON      bool               // a JSON object a line
+	Body      bool               // print bodies too
 	Dialects  []resthook.Dialect // beside the built-in ones: their signature headers are checked too
 	Ready     func(url string)
 }
