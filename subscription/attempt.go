@@ -62,7 +62,12 @@ func (d *Deliverer) turn() bool {
 
 // aging gives a turn back when the request has ended, or when it is not young any more.
 func (d *Deliverer) aging() (ended func()) {
-	timer := time.AfterFunc(youngAge, func() { <-d.young })
+	timer := time.AfterFunc(youngAge, func() {
+		<-d.young
+		d.mu.Lock()
+		d.ripen() // results may have waited for this one
+		d.mu.Unlock()
+	})
 	return func() {
 		if timer.Stop() {
 			<-d.young
@@ -173,10 +178,8 @@ func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subs
 			}
 			return v, nil
 		}
-		if m.Event = sub.EventName; m.Event == "" {
-			if m.Event, err = sub.Names.of(n, version); err != nil {
-				return err
-			}
+		if m.Event, err = sub.Called(n, version); err != nil {
+			return err
 		}
 		m.Body, err = d.body(r, n, sub, version)
 		return err
@@ -314,7 +317,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 		a.Next = n.Next
 	}
 	f.judged = true
-	o := outcome{lane: l, n: n, attempt: a, health: l.health, breaker: l.breaker}
+	o := outcome{lane: l, decided: r.ended, n: n, attempt: a, health: l.health, breaker: l.breaker}
 	if l.source != nil {
 		o.head, o.moved = l.source.head()
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fhirhook/channel"
@@ -73,7 +74,7 @@ type Deliverer struct {
 
 	mu       sync.Mutex // guards what follows, and the scheduling part of each lane; never held over I/O or a callback
 	work     sync.Cond  // a lane was queued, or the Deliverer is finished
-	store    sync.Cond  // a result is pending, or the Deliverer is finished
+	store    sync.Cond  // a result is pending or ripe, or the Deliverer is stopping
 	lanes    map[store.Lane]*lane
 	ready    []*lane // lanes to be worked on, in turn
 	resumed  []*lane // those that are taken up after a start: ready ones go first
@@ -81,7 +82,8 @@ type Deliverer struct {
 	running  int     // lanes being worked on
 	inFlight int     // requests
 	pending  []outcome
-	writing  int // outcomes being stored
+	urgent   bool // one of pending is of an ordered lane
+	writing  int  // outcomes being stored
 	stuck    bool
 	stopping bool          // nothing new is begun
 	finished bool          // workers end
@@ -93,6 +95,8 @@ type Deliverer struct {
 	young chan struct{} // holds a token for each request that began a moment ago
 	lease store.Lease
 	sends sync.WaitGroup
+	jobs  chan job // to senders that wait
+	idle  atomic.Int32
 }
 
 // NewDeliverer returns a Deliverer; it works while Run does.
@@ -104,6 +108,7 @@ func NewDeliverer(o DelivererOptions) *Deliverer {
 		wake:  make(chan struct{}, 1),
 		halt:  make(chan struct{}),
 		young: make(chan struct{}, mostYoung*runtime.GOMAXPROCS(0)),
+		jobs:  make(chan job),
 	}
 	d.work.L, d.store.L = &d.mu, &d.mu
 	d.resuming = true
@@ -198,6 +203,7 @@ func (d *Deliverer) drain(cut context.CancelCauseFunc) {
 	for _, l := range d.lanes {
 		l.stopTimer()
 	}
+	d.ripen()
 	close(d.halt) // a stuck result gets its last chance
 	d.settle()
 	d.mu.Unlock()

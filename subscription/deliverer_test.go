@@ -763,7 +763,7 @@ func TestDeliverer_foreignErrorIsNotCleared(t *testing.T) {
 func TestDeliverer_logLineNamesIdsOnly(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		var out bytes.Buffer
-		r.options.Log = slog.New(slog.NewJSONHandler(&out, nil))
+		r.options.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		r.subscribe("s", "https://a.example/hook?token=hidden", Active)
 		r.start()
 		r.owe("s", "o1")

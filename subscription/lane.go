@@ -106,6 +106,7 @@ func (d *Deliverer) post(l *lane, m message) {
 	}
 	l.inbox = append(l.inbox, m)
 	d.schedule(l)
+	d.ripen() // results may have waited for this one
 }
 
 // step does what there is to do on a lane, without waiting for anything but the store.

@@ -10,13 +10,19 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// mostResults is how many outcomes go into one transaction.
-const mostResults = 1024
+// How outcomes share transactions. A transaction costs as much as dozens of outcomes do, so they wait for those of
+// requests that are about to end; nothing waits for them but a place among mostUnstored, except in ordered lanes.
+const (
+	mostResults  = 1024                 // in one transaction
+	enough       = mostUnstored / 2     // are worth one
+	mostGathered = 5 * time.Millisecond // for which the first of them waits
+)
 
 // outcome is a decided result on its way to the store: the notification as it stands after it, the line for
 // the attempt log, and what the lane's record becomes.
 type outcome struct {
 	lane    *lane
+	decided time.Time
 	n       store.Notification
 	attempt store.Attempt
 	health  Health
@@ -30,7 +36,23 @@ func (d *Deliverer) push(o outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pending = append(d.pending, o)
-	d.store.Signal()
+	d.urgent = d.urgent || o.lane.order != Unordered
+	d.ripen()
+}
+
+// ripen has what is pending stored once that is worth it. No timer is needed to find out: while a request is
+// young, its end or its aging is a reason to look again. d.mu is held.
+func (d *Deliverer) ripen() {
+	if d.ripe() {
+		d.store.Signal()
+	}
+}
+
+func (d *Deliverer) ripe() bool {
+	if len(d.pending) == 0 {
+		return d.finished
+	}
+	return d.urgent || d.stopping || len(d.young) == 0 || len(d.pending) >= enough || time.Since(d.pending[0].decided) >= mostGathered
 }
 
 // runResults stores outcomes until the Deliverer is finished: all that came during one commit go into the
@@ -40,16 +62,16 @@ func (d *Deliverer) runResults(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		if len(d.pending) == 0 {
-			if d.finished {
-				return
-			}
+		if !d.ripe() {
 			d.store.Wait()
 			continue
 		}
+		if len(d.pending) == 0 {
+			return
+		}
 		batch := d.pending[:min(len(d.pending), mostResults)]
 		if d.pending = d.pending[len(batch):]; len(d.pending) == 0 {
-			d.pending = nil
+			d.pending, d.urgent = nil, false
 		}
 		d.writing = len(batch)
 		d.mu.Unlock()
