@@ -178,8 +178,10 @@ func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subs
 			}
 			return v, nil
 		}
-		if m.Event, err = sub.Called(n, version); err != nil {
-			return err
+		if m.Event = sub.EventName; m.Event == "" {
+			if m.Event, err = sub.Names.of(n, version); err != nil {
+				return err
+			}
 		}
 		m.Body, err = d.body(r, n, sub, version)
 		return err
