@@ -195,9 +195,8 @@ func (s *Subscription) Stands(v *fhir.Resource, now time.Time) bool {
 	return s.Events == nil || s.Events.stand(v, now)
 }
 
-// Called returns both names of a change: what stands on the wire, unless the Subscription names all its events
-// itself, and the generic name.
-func (s *Subscription) Called(n store.Notification, version func(uint64) (*fhir.Resource, error)) (wire, plain string, err error) {
+// KnownAs returns both names that patterns know a change by: the one of the dialect, and the generic one.
+func (s *Subscription) KnownAs(n store.Notification, version func(uint64) (*fhir.Resource, error)) (wire, plain string, err error) {
 	wire, err = s.Names.of(n, version)
 	return wire, EventName(n.Focus.Type, n.Interaction), err
 }

@@ -311,7 +311,7 @@ func (e *explanation) event() error {
 	if err != nil {
 		return fmt.Errorf("read what the event's name depends on: %w", err)
 	}
-	wire, plain, err := s.Called(n, version)
+	wire, plain, err := s.KnownAs(n, version)
 	if err != nil {
 		return fmt.Errorf("read what the event's name depends on: %w", err)
 	}
