@@ -23,6 +23,33 @@ type overlay struct {
 type sheet struct {
 	dropped bool     // nothing committed shows through
 	entries []*entry // by key
+	walks   int      // that are under way over entries
+	copies  int      // how often entries were replaced by a copy of their own
+}
+
+// own makes the entries fit to be changed. The caller of a walk may write while it goes on, which shows what
+// stood when it began.
+func (s *sheet) own() {
+	if s.walks > 0 {
+		s.entries, s.walks = slices.Clone(s.entries), 0
+		s.copies++
+	}
+}
+
+// stretch is a walk over entries from one on, as far as they begin with a prefix.
+type stretch struct {
+	entries []*entry
+	at      int
+	step    int // 1 or -1
+	prefix  []byte
+}
+
+// first is the entry that comes next, nil at the end.
+func (s stretch) first() *entry {
+	if s.at < 0 || s.at >= len(s.entries) || !bytes.HasPrefix(s.entries[s.at].key, s.prefix) {
+		return nil
+	}
+	return s.entries[s.at]
 }
 
 // entry is never changed, for walks share it.
@@ -71,6 +98,7 @@ func (o *overlay) write(bucket string, e entry) {
 		s = &sheet{}
 		o.buckets[bucket] = s
 	}
+	s.own()
 	i, found := s.find(e.key)
 	undo := change{bucket: bucket, put: &e, size: o.size}
 	if found {
@@ -100,6 +128,7 @@ func (o *overlay) undo() {
 			continue
 		}
 		s := o.buckets[c.bucket]
+		s.own()
 		i, _ := s.find(c.put.key)
 		if c.old != nil {
 			s.entries[i] = c.old
@@ -130,12 +159,7 @@ func (o *overlay) ascend(bucket string, from, prefix []byte) iter.Seq2[[]byte, [
 	return func(yield func(k, v []byte) bool) {
 		s := o.sheet(bucket)
 		i, _ := s.find(from)
-		n := 0
-		for i+n < len(s.entries) && bytes.HasPrefix(s.entries[i+n].key, prefix) {
-			n++
-		}
-		// A copy, for the caller may write while it walks, and sees then what stood when it began.
-		o.merge(o.under(bucket, from, true), slices.Clone(s.entries[i:i+n]), prefix, yield)
+		o.merge(o.under(bucket, from, true), s, i, 1, prefix, yield)
 	}
 }
 
@@ -143,13 +167,7 @@ func (o *overlay) descend(bucket string, below, prefix []byte) iter.Seq2[[]byte,
 	return func(yield func(k, v []byte) bool) {
 		s := o.sheet(bucket)
 		i, _ := s.find(below)
-		n := 0
-		for n < i && bytes.HasPrefix(s.entries[i-1-n].key, prefix) {
-			n++
-		}
-		over := slices.Clone(s.entries[i-n : i])
-		slices.Reverse(over)
-		o.merge(o.under(bucket, below, false), over, prefix, yield)
+		o.merge(o.under(bucket, below, false), s, i-1, -1, prefix, yield)
 	}
 }
 
@@ -185,29 +203,37 @@ func (o *overlay) under(bucket string, place []byte, up bool) walker {
 	return o.base.walk(bucket, place, up)
 }
 
-// merge walks through the committed state and the entries over it as one.
-func (o *overlay) merge(under walker, over []*entry, prefix []byte, yield func(k, v []byte) bool) {
-	for {
+// merge walks through the committed state and the entries over it, from one on, as one.
+func (o *overlay) merge(under walker, s *sheet, from, step int, prefix []byte, yield func(k, v []byte) bool) {
+	copies := s.copies
+	s.walks++
+	defer func() {
+		if s.copies == copies {
+			s.walks--
+		}
+	}()
+	for over := (stretch{s.entries, from, step, prefix}); ; {
 		if under.key != nil && !bytes.HasPrefix(under.key, prefix) {
 			under.key = nil
 		}
+		top := over.first()
 		var order int // below 0: the committed one comes first
 		switch {
-		case under.key == nil && len(over) == 0:
+		case under.key == nil && top == nil:
 			return
 		case under.key == nil:
 			order = 1
-		case len(over) == 0:
+		case top == nil:
 			order = -1
 		case under.up:
-			order = bytes.Compare(under.key, over[0].key)
+			order = bytes.Compare(under.key, top.key)
 		default:
-			order = bytes.Compare(over[0].key, under.key)
+			order = bytes.Compare(top.key, under.key)
 		}
 		k, v, deleted := under.key, under.value, false
 		if order >= 0 {
-			k, v, deleted = over[0].key, over[0].value, over[0].deleted
-			over = over[1:]
+			k, v, deleted = top.key, top.value, top.deleted
+			over.at += over.step
 		}
 		if order <= 0 {
 			under.advance()
