@@ -1,11 +1,8 @@
 package resthook_test
 
 import (
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"fhirhook/channel"
 	"fhirhook/channel/resthook"
@@ -27,39 +24,6 @@ func TestDialects_areWellFormed(t *testing.T) {
 	}
 	if resthook.Dialects()[0].Name != resthook.Default {
 		t.Error("the default isn't the first")
-	}
-}
-
-// DESIGN §4.3, the table, as far as a golden doesn't show it.
-func TestDialects_table(t *testing.T) {
-	type row struct {
-		success  string
-		timeout  time.Duration
-		ladder   string
-		requests int
-		order    string
-		none     bool
-		on       string
-		deletes  bool
-	}
-	want := map[string]row{
-		"kit":            {"200-299", 30 * time.Second, "exp:1s,2,1h,72h", 0, "none", true, "create,update", true},
-		"fhir":           {"200-299", 30 * time.Second, "exp:1s,2,1h,72h", 0, "resource", false, "create,update", false},
-		"medplum":        {"200-399", 120 * time.Second, "exp:20s,2,8h,72h", 4, "none", true, "create,update,delete", true},
-		"hapi":           {"200-299", 30 * time.Second, "exp:1s,2,1h,72h", 0, "resource", false, "create,update", true},
-		"healthsync":     {"200-299", 5 * time.Second, "1m,5m,30m,1h", 0, "none", true, "create,update", true},
-		"clinik":         {"200-299", 30 * time.Second, "30s,2m,8m,32m,2h", 0, "none", true, "create,update", true},
-		"webhook-events": {"200", 30 * time.Second, "exp:1s,2,1h,72h", 0, "none", true, "create,update", true},
-	}
-	got := map[string]row{}
-	for _, d := range resthook.Dialects() {
-		got[d.Name] = row{
-			d.Success.String(), d.Timeout, d.Ladder, d.Requests, d.Orders[0], strings.Contains(strings.Join(d.Orders, " "), "none"),
-			strings.Join(d.Interactions, ","), d.CanDelete(),
-		}
-	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
-		t.Error(diff)
 	}
 }
 
