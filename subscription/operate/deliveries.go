@@ -52,6 +52,9 @@ func (d *Desk) deliveries(ctx context.Context, r rest.OperationRequest) (rest.Op
 	default:
 		err = d.ofLanes(ctx, r.Tenant, page)
 	}
+	if err == nil {
+		err = d.name(ctx, page.found)
+	}
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}

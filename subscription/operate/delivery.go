@@ -19,6 +19,7 @@ type delivery struct {
 	version     uint64
 	interaction fhir.Interaction
 	cause       string // "": the version's own change
+	event       string // what the change is called; "" if nobody knows
 	state       store.State
 	next        time.Time // of what is owed: not before; zero: as soon as it is its turn
 	changed     time.Time // when it came to its state, as far as that is known
@@ -156,6 +157,7 @@ func (d delivery) parameters() []byte {
 			o.reference("cause", d.cause)
 		}
 	}
+	o.string("event", d.event)
 	o.code("state", d.state.String())
 	if d.state == store.Owed {
 		o.instant("next-try", d.next)
