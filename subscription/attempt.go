@@ -31,6 +31,7 @@ const mostReply = 1024
 // result is what became of an attempt.
 type result struct {
 	n       store.Notification
+	id      string
 	sub     *Subscription // as it was at the attempt
 	started time.Time
 	ended   time.Time
@@ -105,14 +106,14 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 
 // attempt makes one attempt with what the Subscription says now (invariant 4).
 func (d *Deliverer) attempt(ctx context.Context, n store.Notification) result {
-	r := result{n: n, started: time.Now()}
+	r := result{n: n, id: d.id(n), started: time.Now()}
 	current, err := d.o.Subscription(ctx, n.Lane)
 	r.sub = current.Subscription
 	if err != nil || r.sub == nil || r.sub.Status == Off || r.sub.Ended(r.started) {
 		r.untried = true // the lane sees the same, and acts on it
 		return r
 	}
-	m, err := d.message(ctx, n, r.sub)
+	m, err := d.message(ctx, n, r.id, r.sub)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		r.unbuilt, r.purged, r.ended = err, true, time.Now()
@@ -156,10 +157,10 @@ func (r result) unbuiltClass() string {
 func (d *Deliverer) id(n store.Notification) string { return d.o.ID(d.o.DB.Epoch(), n) }
 
 // message builds what is sent for a notification.
-func (d *Deliverer) message(ctx context.Context, n store.Notification, sub *Subscription) (channel.Message, error) {
+func (d *Deliverer) message(ctx context.Context, n store.Notification, id string, sub *Subscription) (channel.Message, error) {
 	m := channel.Message{
 		Target:       sub.TargetAt(time.Now()),
-		ID:           d.id(n),
+		ID:           id,
 		Tenant:       n.Lane.Tenant,
 		Subscription: n.Lane.Subscription,
 		Sequence:     n.Number,
@@ -287,7 +288,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 		n.Spared++
 	}
 	a := store.Attempt{
-		Lane: n.Lane, Number: n.Number, ID: d.id(n),
+		Lane: n.Lane, Number: n.Number, ID: r.id,
 		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction, Cause: n.Cause,
 		Try: n.Tries, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
 	}

@@ -13,6 +13,9 @@ func TestID_namesOneNotification(t *testing.T) {
 		Focus: fhir.Key{Tenant: "t", Type: "Patient", ID: "p"}, Interaction: fhir.Update,
 	}
 	want := ID("epoch", base)
+	if pinned := "g2obnydw26paa3gfsw43e7mokks5ft5w"; want != pinned {
+		t.Errorf("the identity is %s and was %s: receivers would take what is sent again for something new", want, pinned)
+	}
 	if !fhir.ValidID(want) || len(want) > 64 {
 		t.Errorf("%q can't stand in a header, a URL and an id", want)
 	}
