@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,8 +126,9 @@ type question struct {
 	IDs       []string          `json:"ids,omitempty"`
 }
 
-// The three receivers are one: asked the same thousand questions, half of them about signatures that something
-// is wrong with, they give the same answers. testdata/receivers asks those in Node and in Python.
+// The three receivers are one: asked the same thousand questions, many of them about signatures that something is
+// wrong with, and the vectors of testdata/vectors, they give the same answers. testdata/receivers asks those in Node
+// and in Python.
 func TestReceivers_agreeWithEachOther(t *testing.T) {
 	t.Parallel()
 	const seed = 20240317
@@ -146,6 +148,12 @@ func TestReceivers_agreeWithEachOther(t *testing.T) {
 	}
 	if len(tally) != 6 { // right, missing, malformed, no match, old, early
 		t.Errorf("the questions do not lead to every answer: %v", tally)
+	}
+	for _, v := range vectors(t) {
+		if got := v.question.answer(); got != v.want {
+			t.Errorf("go, vector %+v: %s, want %s", v.question, got, v.want)
+		}
+		questions, want = append(questions, v.question), append(want, v.want)
 	}
 	text, err := json.Marshal(questions)
 	if err != nil {
@@ -170,6 +178,48 @@ func TestReceivers_agreeWithEachOther(t *testing.T) {
 			}
 		}
 	}
+}
+
+// vector is a question with its answer.
+type vector struct {
+	question question
+	want     string
+}
+
+// vectors are those of testdata/vectors: each signature against each secret alone.
+func vectors(t *testing.T) (all []vector) {
+	t.Helper()
+	var file []struct {
+		Name       string
+		Secrets    []string
+		Time       int64
+		BodyBase64 []byte
+		Headers    map[string]string
+		Signature  map[string]string
+		Accepts    map[string][]int
+	}
+	if err := json.Unmarshal([]byte(contents(t, "../../../testdata/vectors/signatures.json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range file {
+		for form, accepted := range f.Accepts {
+			for i, secret := range f.Secrets {
+				q := question{Do: "verify", Headers: f.Headers, Body: hex.EncodeToString(f.BodyBase64), Secrets: []string{secret}, Now: f.Time, Tolerance: 8}
+				if value, own := f.Signature[form]; own {
+					q.Do, q.Headers, q.Value = "signature", nil, value
+				}
+				v := vector{q, shown.ErrNoMatch.Error()}
+				if slices.Contains(accepted, i) {
+					v.want = "right"
+				}
+				all = append(all, v)
+			}
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("only %d vectors", len(all))
+	}
+	return all
 }
 
 func ask(random *rand.Rand) question {
