@@ -3,6 +3,7 @@ package subscription
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,6 +112,15 @@ func (w *world) naiveTriggers(o Options) map[store.Lane][]verdict {
 						code = name
 					}
 				}
+				if s.Events != nil {
+					names, err := called(s.Names, notification(lane, c), func(v uint64) (*fhir.Resource, error) { return r.Version(k, v) })
+					if err != nil {
+						return err
+					}
+					if !slices.ContainsFunc(s.Events.texts, func(p string) bool { return covers(p, names, s.Criteria == "[*]", k.Type) }) {
+						continue
+					}
+				}
 				find := func(r *fhir.Resource) bool { return s.Query.Match(r, criteria.Env{Now: c.Resource.Updated}) }
 				if judge(code, find, s.Parameters, before, after) && expressions[s.Expression](members(shown), members(before)) {
 					all[lane] = append(all[lane], verdict{uint64(len(all[lane]) + 1), k.String(), c.Resource.Version, c.Interaction})
@@ -140,6 +150,11 @@ func drawTriggered(rt *rapid.T) string {
 		}
 	default:
 		ee = append(ee, trigger(code))
+	}
+	if patterns := rapid.SampledFrom([]string{
+		"", "", "", "*", "patient.*", "Patient.Updated", "*.updated", "patient.updated *.deleted", "*.created user.updated", "patient.updated ping",
+	}).Draw(rt, "events"); patterns != "" {
+		ee = append(append(ee, dialectOf("healthsync")), events(patterns)...)
 	}
 	update := rapid.Bool().Draw(rt, "named")
 	for _, i := range []string{"create", "delete", "update"} {
