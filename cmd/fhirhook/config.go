@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,9 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"fhirhook/channel/resthook"
+	"fhirhook/fhir/auth"
 )
 
-// dialectsKey is the one key of the configuration file that is no flag.
+// dialectsKey and accessKey are the keys of the configuration file that are no flags.
 const dialectsKey = "dialects"
 
 // configFile answers flags from the YAML file: below the command line and the environment, above defaults.
@@ -20,6 +22,7 @@ type configFile struct {
 	path     string
 	values   map[string]any
 	dialects []resthook.Dialect // the operator's own, as far as they could be read
+	access   auth.Config        // who may call, as far as that could be read
 	wrong    error              // what couldn't be read of them
 }
 
@@ -52,6 +55,10 @@ func configOf(args []string) (*configFile, error) {
 		file.wrong = fmt.Errorf("configuration %s: %s: %w", path, dialectsKey, err)
 	}
 	delete(file.values, dialectsKey)
+	if file.access, err = parseAccess(text); err != nil {
+		file.wrong = errors.Join(file.wrong, fmt.Errorf("configuration %s: %s: %w", path, accessKey, err))
+	}
+	delete(file.values, accessKey)
 	return file, nil
 }
 

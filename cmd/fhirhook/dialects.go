@@ -16,6 +16,7 @@ import (
 
 	"fhirhook/channel/resthook"
 	"fhirhook/cmd/internal/app"
+	"fhirhook/fhir/auth"
 )
 
 // dialectsCmd is `fhirhook dialects`. With --config it shows the operator's own dialects, too, and names what is
@@ -26,7 +27,9 @@ type dialectsCmd struct {
 }
 
 // check implements checker.
-func (c *dialectsCmd) check(_ streams, own ownDialects) error { return app.CheckDialects(own) }
+func (c *dialectsCmd) check(_ streams, own ownDialects, _ auth.Config) error {
+	return app.CheckDialects(own)
+}
 
 // Run prints a table of the dialects and a sample of all that each sends.
 func (c *dialectsCmd) Run(s streams, own ownDialects) error {

@@ -18,6 +18,7 @@ import (
 
 	"fhirhook/cmd/internal/app"
 	"fhirhook/cmd/internal/client"
+	"fhirhook/fhir/auth"
 )
 
 // version is set by the linker (Makefile).
@@ -30,7 +31,7 @@ const (
 
 // commands is the whole command line; each field's tags are its help.
 type commands struct {
-	Config        string           `help:"YAML file with the flags of the command as keys, and dialects of your own." placeholder:"FILE" type:"path"`
+	Config        string           `help:"YAML file with the flags of the command as keys, and the sections dialects and auth." placeholder:"FILE" type:"path"`
 	Serve         serveCmd         `cmd:"" help:"Run the server."`
 	Listen        listenCmd        `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
 	Demo          demoCmd          `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
@@ -41,6 +42,7 @@ type commands struct {
 	Redeliver     redeliverCmd     `cmd:"" help:"Let a running server send notifications again."`
 	Ping          pingCmd          `cmd:"" help:"Let a running server send a test notification."`
 	Import        importCmd        `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
+	Token         tokenCmd         `cmd:"" help:"Make, list and revoke the tokens of a data folder."`
 	Rekey         rekeyCmd         `cmd:"" help:"Give a data folder another key for what is encrypted in it."`
 	Check         checkCmd         `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
@@ -81,14 +83,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	var own ownDialects
+	var access auth.Config
 	if file != nil {
-		own = file.dialects
+		own, access = file.dialects, file.access
 		if err := kong.Resolvers(file).Apply(parser); err != nil {
 			fmt.Fprintln(stderr, "fhirhook:", err)
 			return exitUsage
 		}
 	}
-	if err := kong.Bind(own).Apply(parser); err != nil {
+	if err := kong.Bind(own, access).Apply(parser); err != nil {
 		fmt.Fprintln(stderr, "fhirhook:", err)
 		return exitFailure
 	}
@@ -111,7 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if errors.Join(wrong...) != nil {
 		if c, ok := checkable(chosen); ok && err == nil {
-			wrong = append(wrong, c.check(streams{stdout, stderr}, own))
+			wrong = append(wrong, c.check(streams{stdout, stderr}, own, access))
 		}
 		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", errors.Join(wrong...))
 		return exitUsage
@@ -121,7 +124,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // checker is a command that can name the problems of its flags without running.
 type checker interface {
-	check(streams, ownDialects) error
+	check(streams, ownDialects, auth.Config) error
 }
 
 func checkable(chosen *kong.Context) (checker, bool) {

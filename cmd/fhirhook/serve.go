@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirhook/cmd/internal/app"
+	"fhirhook/fhir/auth"
 )
 
 // Defaults that the demo shares with the flags below.
@@ -40,25 +41,27 @@ type serveCmd struct {
 }
 
 // options turns the flags into what app takes; app names the problems.
-func (c *serveCmd) options(s streams, own ownDialects) app.Options {
+func (c *serveCmd) options(s streams, own ownDialects, access auth.Config) app.Options {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // the enum tag has checked it
 	return app.Options{
 		Listen: c.Listen, Data: c.Data, Keys: c.keys(), EncryptResources: c.EncryptResources, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
-		Dialect: c.Dialect, Dialects: own, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
+		Dialect: c.Dialect, Dialects: own, Auth: access, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }
 
 // check implements checker.
-func (c *serveCmd) check(s streams, own ownDialects) error { return c.options(s, own).Check() }
+func (c *serveCmd) check(s streams, own ownDialects, access auth.Config) error {
+	return c.options(s, own, access).Check()
+}
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config) error {
 	app.TuneCollector()
-	server, err := app.New(ctx, c.options(s, own))
+	server, err := app.New(ctx, c.options(s, own, access))
 	if err != nil {
 		return err
 	}

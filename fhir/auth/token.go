@@ -54,14 +54,20 @@ func (t *Token) digest() (sum [sha256.Size]byte, ok bool) {
 	return sum, err == nil
 }
 
-// check names everything that is wrong with a token.
+// check names everything that is wrong with a token of the configuration.
 func (t *Token) check(defs *criteria.Definitions) error {
+	err := t.Check(defs)
+	if _, ok := t.digest(); !ok {
+		err = errors.Join(err, errors.New("hash: write sha256: and the 64 hexadecimal digits of the token's SHA-256, never the token itself"))
+	}
+	return err
+}
+
+// Check names everything that is wrong with a token's properties, its hash left aside.
+func (t *Token) Check(defs *criteria.Definitions) error {
 	var wrong []error
 	if t.Name == "" || len(t.Name) > 200 || strings.ContainsFunc(t.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		wrong = append(wrong, errors.New("name: give one of 1 to 200 characters"))
-	}
-	if _, ok := t.digest(); !ok {
-		wrong = append(wrong, errors.New("hash: write sha256: and the 64 hexadecimal digits of the token's SHA-256, never the token itself"))
 	}
 	if t.Tenant != "" && !ValidTenant(t.Tenant) {
 		wrong = append(wrong, errTenant("tenant", t.Tenant))

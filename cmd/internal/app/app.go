@@ -164,6 +164,7 @@ func (o Options) prepare() (set settings, p parts, err error) {
 	}
 	p.dialects = o.readDialects(&wrong)
 	p.definitions = loadDefinitions(o.SearchParameters, &wrong, o.Log)
+	o.readAuthentication(p.definitions, &wrong)
 	return set, p, wrong.err()
 }
 

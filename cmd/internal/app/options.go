@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fhirhook/channel/resthook"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/validate"
 )
@@ -26,6 +27,7 @@ type Options struct {
 	// Keys is where the master key of Data comes from; EncryptResources encrypts all of it, and not only secrets.
 	Keys             Keys
 	EncryptResources bool
+	Auth             auth.Config // who may call
 	BaseURL          string
 	TrustedProxies   []string
 	Dev              bool
