@@ -378,9 +378,16 @@ func tellWhatBecameOfEvents(t *testing.T) {
 	newest := of(id, "?_count=1")[0].(map[string]any)
 	attempt := newest["attempts"].([]any)[0].(map[string]any)
 	for _, have := range []struct{ got, want any }{
-		{newest["sequence"], 3.0}, {newest["resource"], "Patient/p2/_history/1"}, {newest["interaction"], "create"}, {newest["state"], "delivered"},
-		{newest["event"], "patient.created"}, {of(down, "")[0].(map[string]any)["event"], "patient.created"},
-		{attempt["try"], 1.0}, {attempt["status"], 200.0}, {attempt["state"], "delivered"}, {attempt["reply"], "yes"},
+		{newest["sequence"], 3.0},
+		{newest["resource"], "Patient/p2/_history/1"},
+		{newest["interaction"], "create"},
+		{newest["state"], "delivered"},
+		{newest["event"], "patient.created"},
+		{of(down, "")[0].(map[string]any)["event"], "patient.created"},
+		{attempt["try"], 1.0},
+		{attempt["status"], 200.0},
+		{attempt["state"], "delivered"},
+		{attempt["reply"], "yes"},
 	} {
 		if have.got != have.want {
 			t.Errorf("got %v, want %v in %v", have.got, have.want, newest)
