@@ -40,7 +40,7 @@ func (e *Engine) Find(ctx context.Context, r store.Reader, req Request, most int
 	return e.Matching(ctx, r, r.Last(), query, req, most)
 }
 
-// Matching is Find for a query that is compiled already, as of a place. Of the request only Tenant, Bases,
+// Matching is Find for a query that is compiled already, as of a place. Of the request only Tenant, Bases, Sees,
 // Now and Zone count.
 func (e *Engine) Matching(ctx context.Context, r store.Reader, at store.Seq, query *criteria.Query, req Request, most int) ([]*fhir.Resource, error) {
 	ctx, cancel := e.deadline(ctx)
@@ -49,7 +49,10 @@ func (e *Engine) Matching(ctx context.Context, r store.Reader, at store.Seq, que
 	if env.Now.IsZero() {
 		env.Now = time.Now()
 	}
-	state, budget := within{r, at}, budget{e.o.MaxScan, e.o.MaxScan}
+	if req.Sees != nil {
+		e = e.As(req.Sees)
+	}
+	state, budget := e.view(within{r, at}, env), budget{e.o.MaxScan, e.o.MaxScan}
 	env.Lookup = criteria.NewLookup(newResolver(ctx, e.o.Index, state, req.Tenant, env, &budget), e.defs)
 	if err := query.Check(env); err != nil {
 		return nil, e.explain(ctx, err)

@@ -20,6 +20,9 @@ type Options struct {
 	Virtuals    []Virtual     // resources that no row of the log holds
 	MaxIncluded int           // resources that _include and _revinclude may add to a page; default 5,000
 	Log         *slog.Logger  // nil: nothing is logged
+	// Show is what a search may know of a resource, which keeps its key and version: secrets hidden. It is called for
+	// each that is looked at. nil: all of it.
+	Show func(*fhir.Resource) *fhir.Resource
 }
 
 // Engine answers searches. It holds no state and is safe for concurrent use.
@@ -28,6 +31,7 @@ type Engine struct {
 	catalogue *Catalogue
 	defs      *criteria.Definitions // that the search under way uses (using); else those of every tenant
 	o         Options
+	sees      Sight // nil: everything
 }
 
 // New makes an engine over a store. defs are in force for every tenant, and what its SearchParameters define

@@ -15,7 +15,7 @@ import (
 // change concerns, however much it is: nothing bounds how many resources are looked at. Memory is bounded: what
 // the index can't find is found by a walk over the type for each question, a batch at a time.
 func (e *Engine) Referrers(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver {
-	return referrers{newResolver(ctx, e.o.Index, snapshot{e.db, at}, tenant, env, &budget{math.MaxInt, math.MaxInt})}
+	return referrers{newResolver(ctx, e.o.Index, e.view(snapshot{e.db, at}, env), tenant, env, &budget{math.MaxInt, math.MaxInt})}
 }
 
 type referrers struct{ *resolver }

@@ -17,6 +17,7 @@ type Request struct {
 	Bases       []string        // own base URLs: absolute references under them are local
 	Now         time.Time       // for ap on dates; zero: the clock
 	Zone        *time.Location  // of dates that name none; nil: UTC
+	Sees        Sight           // what may be found; nil: everything
 }
 
 // Page is a page of what a search found.

@@ -14,12 +14,12 @@ import (
 // resource. It is for one evaluation, or for several at the same place, and ends with ctx. Of env only what
 // tells own references counts.
 func (e *Engine) Resolver(ctx context.Context, tenant string, at store.Seq, env criteria.Env) criteria.Resolver {
-	return newResolver(ctx, e.o.Index, snapshot{e.db, at}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
+	return newResolver(ctx, e.o.Index, e.view(snapshot{e.db, at}, env), tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
 }
 
 // ResolverWithin is Resolver in the newest state that r reads, which may be a transaction's Writer.
 func (e *Engine) ResolverWithin(ctx context.Context, r store.Reader, tenant string, env criteria.Env) criteria.Resolver {
-	return newResolver(ctx, e.o.Index, within{r, r.Last()}, tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
+	return newResolver(ctx, e.o.Index, e.view(within{r, r.Last()}, env), tenant, env, &budget{e.o.MaxScan, e.o.MaxScan})
 }
 
 // resolver is a criteria.Resolver over a state.

@@ -16,6 +16,9 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	if req.Sees != nil {
+		e = e.As(req.Sees)
+	}
 	ctx, cancel := e.deadline(ctx)
 	defer cancel()
 	s := &searching{engine: e, results: r, budget: budget{e.o.MaxScan, e.o.MaxScan}}
@@ -97,7 +100,7 @@ func (s *searching) place(ctx context.Context, req *Request) error {
 // begin finds the hit that the page begins behind.
 func (s *searching) begin(ctx context.Context, req *Request) error {
 	s.env = criteria.Env{Now: s.cursor.now(), Bases: req.Bases, Zone: req.Zone}
-	s.state = snapshot{s.engine.db, s.cursor.At}
+	s.state = s.engine.view(snapshot{s.engine.db, s.cursor.At}, s.env)
 	s.env.Lookup = criteria.NewLookup(newResolver(ctx, s.engine.o.Index, s.state, s.plan.tenant, s.env, &s.budget), s.engine.defs)
 	if err := s.plan.query.Check(s.env); err != nil {
 		return err

@@ -41,8 +41,9 @@ type Extent struct {
 	Tenant       string
 	Since, Until time.Time        // meta.lastUpdated is at or after Since and before Until; zero: no bound
 	Named        []criteria.Named // they refer to one of these; nil: to anything
-	// Skip tells of an id that a resource with it is not wanted, so that it need not be made. nil: all are.
-	Skip func(id string) bool
+	// Skip is asked of each, once, before it is yielded: if it says yes, the resource need not be made. nil: all are
+	// wanted.
+	Skip func(id string, updated time.Time) bool
 }
 
 // virtuals are those that the search is about: only where their types are named, for whoever searches everything or
@@ -63,7 +64,7 @@ func (s *searching) virtuals() []Virtual {
 // hitVirtuals offers what the Virtuals hold to the page, and returns how many matches there are if they are counted.
 func (s *searching) hitVirtuals(ctx context.Context, page *first, counting bool) (total int, err error) {
 	for _, v := range s.virtuals() {
-		w := virtualWalk{searching: s, of: v, page: page, counting: counting}
+		w := virtualWalk{searching: s, of: v, page: page, counting: counting, own: first{order: s.order, most: page.most}}
 		n, err := w.run(ctx)
 		if err != nil {
 			return 0, err
@@ -81,6 +82,7 @@ type virtualWalk struct {
 	page     *first
 	counting bool
 
+	own           first // the best of its hits
 	extent        Extent
 	made, matches int
 	backwards     bool
@@ -96,12 +98,35 @@ func (w *virtualWalk) run(ctx context.Context) (int, error) {
 		w.backwards = true
 		err = w.newest(ctx)
 	default:
-		if !w.counting && w.order.natural(w.plan.types) {
-			w.extent.Skip = w.beside
-		}
-		err = w.walk(ctx, w.extent, w.page)
+		err = w.walk(ctx, w.extent)
+	}
+	for _, h := range w.own.hits {
+		w.page.offer(h)
 	}
 	return w.matches, err
+}
+
+// skip tells what need not be looked at: what can't be on the page, unless it has to be counted and its terms decide
+// whether it is.
+func (w *virtualWalk) skip() func(id string, updated time.Time) bool {
+	every := len(w.plan.query.Terms()) == 0 && w.engine.sees == nil
+	beside := w.beside()
+	switch {
+	case beside == nil || w.counting && !every:
+		return nil
+	case !w.counting:
+		return beside
+	}
+	return func(id string, updated time.Time) bool {
+		if !updated.Before(w.extent.Until) {
+			return true
+		}
+		if beside(id, updated) {
+			w.matches++
+			return true
+		}
+		return false
+	}
 }
 
 // bounds are what the query's terms say of time and of references. What comes into being once the first page was
@@ -117,7 +142,7 @@ func (w *virtualWalk) bounds() Extent {
 		if !slices.Contains(w.of.Moments(), term.Name) {
 			continue
 		}
-		low, high, ok := moments(term, w.of.Type(), w.env)
+		low, high, ok := term.Instants(w.env)
 		if !ok {
 			continue
 		}
@@ -135,18 +160,6 @@ func (w *virtualWalk) bounds() Extent {
 	return e
 }
 
-// moments is the time that a term confines an instant to, in seconds, both included.
-func moments(term *criteria.Term, t fhir.Type, env criteria.Env) (low, high int64, ok bool) {
-	reaches, ok := term.Reaches(t, env)
-	low, high = math.MaxInt64, math.MinInt64
-	for _, r := range reaches {
-		if r.Class == criteria.MarkPoint {
-			low, high = min(low, int64(r.Low^1<<63)), max(high, int64(r.High^1<<63))
-		}
-	}
-	return low, high, ok
-}
-
 func (w *virtualWalk) byID(ctx context.Context) error {
 	for _, id := range w.plan.ids {
 		if !w.of.Owns(id) {
@@ -157,7 +170,7 @@ func (w *virtualWalk) byID(ctx context.Context) error {
 			continue
 		}
 		if err == nil && r.Updated.Before(w.extent.Until) {
-			err = w.offer(r, w.page)
+			err = w.offer(r)
 		}
 		if err != nil {
 			return err
@@ -166,13 +179,14 @@ func (w *virtualWalk) byID(ctx context.Context) error {
 	return nil
 }
 
-func (w *virtualWalk) walk(ctx context.Context, e Extent, page *first) error {
+func (w *virtualWalk) walk(ctx context.Context, e Extent) error {
 	if !e.Since.Before(e.Until) {
 		return nil
 	}
+	e.Skip = w.skip()
 	for r, err := range w.of.Walk(ctx, e) {
 		if err == nil && r.Updated.Before(w.extent.Until) {
-			err = w.offer(r, page)
+			err = w.offer(r)
 		}
 		if err != nil {
 			return err
@@ -181,23 +195,45 @@ func (w *virtualWalk) walk(ctx context.Context, e Extent, page *first) error {
 	return nil
 }
 
-func (w *virtualWalk) offer(r *fhir.Resource, page *first) error {
+func (w *virtualWalk) offer(r *fhir.Resource) error {
 	w.made++
-	matches, err := w.weigh(r, page)
+	if sees := w.engine.sees; sees != nil && !sees(r, w.env) {
+		return nil
+	}
+	matches, err := w.weigh(r, &w.own)
 	if matches {
 		w.matches++
 	}
 	return err
 }
 
-// beside tells, where the order is that of ids, what can't be on the page.
-func (w *virtualWalk) beside(id string) bool {
-	key := fhir.Key{Tenant: w.plan.tenant, Type: w.of.Type(), ID: id}
-	h := hit{resource: &fhir.Resource{Key: key}}
-	if w.paged && compareKeys(h, w.last) <= 0 {
-		return true
+// beside tells, where id or time alone give the order, what can't be on the page; nil if they don't.
+func (w *virtualWalk) beside() func(id string, updated time.Time) bool {
+	keys := w.order.keys
+	if w.order.natural(w.plan.types) {
+		return func(id string, _ time.Time) bool {
+			h := hit{resource: &fhir.Resource{Key: fhir.Key{Tenant: w.plan.tenant, Type: w.of.Type(), ID: id}}}
+			return w.paged && compareKeys(h, w.last) <= 0 || w.full() && compareKeys(h, w.own.hits[0]) > 0
+		}
 	}
-	return len(w.page.hits) == w.page.most && compareKeys(h, w.page.hits[0]) > 0
+	if len(keys) == 0 || !slices.Contains(w.of.Moments(), keys[0].code) {
+		return nil
+	}
+	known := w.lastMoment()
+	return func(_ string, updated time.Time) bool {
+		if keys[0].descending {
+			return known && updated.After(w.last.resource.Updated) || w.full() && updated.Before(w.own.oldest())
+		}
+		return known && updated.Before(w.last.resource.Updated) || w.full() && updated.After(w.own.oldest())
+	}
+}
+
+// full tells that only what is better than one of the hits counts.
+func (w *virtualWalk) full() bool { return len(w.own.hits) == w.own.most }
+
+// lastMoment tells whether the last hit of the page before stands in the order of time by its lastUpdated.
+func (w *virtualWalk) lastMoment() bool {
+	return w.paged && (w.order.keys[0].code == "_lastUpdated" || w.of.Owns(w.last.resource.Key.ID))
 }
 
 func (w *virtualWalk) newestFirst() bool {
@@ -214,9 +250,8 @@ const (
 // newest goes backwards in time, a stretch after the other, until enough is found: everything else is older, and so
 // comes later.
 func (w *virtualWalk) newest(ctx context.Context) error {
-	own := &first{order: w.order, most: w.page.most}
 	e := w.extent
-	if w.paged && (w.order.keys[0].code == "_lastUpdated" || w.of.Owns(w.last.resource.Key.ID)) {
+	if w.lastMoment() {
 		if until := w.last.resource.Updated.Add(time.Millisecond); until.Before(e.Until) {
 			e.Until = until
 		}
@@ -226,23 +261,19 @@ func (w *virtualWalk) newest(ctx context.Context) error {
 		if since := e.Until.Add(-stretch); stretch <= lastStretch && since.After(e.Since) {
 			part.Since = since
 		}
-		if err := w.walk(ctx, part, own); err != nil {
+		if err := w.walk(ctx, part); err != nil {
 			return err
 		}
-		if full := len(own.hits) == own.most && !own.oldest().Before(part.Since); full || part.Since.Equal(e.Since) {
-			break
+		if w.full() && !w.own.oldest().Before(part.Since) || part.Since.Equal(e.Since) {
+			return nil
 		}
 		e.Until = part.Since
 	}
-	for _, h := range own.hits {
-		w.page.offer(h)
-	}
-	return nil
 }
 
 // line is what explain says of it.
 func (w *virtualWalk) line() string {
-	text := fmt.Sprintf("%s: %d were made of %s", w.of.Type(), w.made, w.of.ReadOnly())
+	text := fmt.Sprintf("%s: %d were made, each %s", w.of.Type(), w.made, w.of.ReadOnly())
 	switch {
 	case w.plan.ids != nil:
 		text += ", by _id"
