@@ -121,22 +121,36 @@ func shown(s string) string {
 // writer writes JSON.
 type writer struct{ b []byte }
 
-func (w *writer) raw(s string)   { w.b = append(w.b, s...) }
-func (w *writer) quote(s string) { w.b = append(w.b, tape.Quote(s)...) }
+func (w *writer) raw(s string) { w.b = append(w.b, s...) }
+
+// quote writes a string. Nearly all are plain, and there are many.
+func (w *writer) quote(s string) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			w.b = append(w.b, tape.Quote(s)...)
+			return
+		}
+	}
+	w.b = append(append(append(w.b, '"'), s...), '"')
+}
 
 // text writes a further member, unless its value is empty.
 func (w *writer) text(name, value string) {
 	if value == "" {
 		return
 	}
-	w.raw(`,"` + name + `":`)
+	w.raw(`,"`)
+	w.raw(name)
+	w.raw(`":`)
 	w.quote(value)
 }
 
 func (w *writer) instant(name string, t time.Time) { w.text(name, fhir.Instant(t)) }
 
 func (w *writer) coding(system, code, display string) {
-	w.raw(`{"system":"` + system + `"`)
+	w.raw(`{"system":"`)
+	w.raw(system)
+	w.raw(`"`)
 	w.text("code", code)
 	w.text("display", display)
 	w.raw(`}`)

@@ -49,15 +49,15 @@ func (t *Trail) walkLane(ctx context.Context, lane store.Lane, e search.Extent, 
 		if !all && !slices.Contains(e.Named, criteria.Named{Type: r.Focus.Type, ID: r.Focus.ID}) {
 			continue
 		}
-		id := placeOf(r.Attempt, r.ordinal).id()
-		if e.Skip != nil && e.Skip(id) {
-			continue
-		}
 		if !asked {
 			asked = true
 			if shown, err := t.o.Shown(ctx, lane); err != nil || !shown {
 				return err == nil || yield(nil, err)
 			}
+		}
+		id := placeOf(r.Attempt, r.ordinal).id()
+		if e.Skip != nil && e.Skip(id, fhir.Millis(r.Time)) {
+			continue
 		}
 		key := fhir.Key{Tenant: e.Tenant, Type: fhir.AuditEvent, ID: id}
 		if !yield(event(key, r.Attempt, t.o.Site), nil) {
