@@ -109,7 +109,7 @@ func (w *virtualWalk) run(ctx context.Context) (int, error) {
 // skip tells what need not be looked at: what can't be on the page, unless it has to be counted and its terms decide
 // whether it is.
 func (w *virtualWalk) skip() func(id string, updated time.Time) bool {
-	every := len(w.plan.query.Terms()) == 0
+	every := len(w.plan.query.Terms()) == 0 && w.engine.sees == nil
 	beside := w.beside()
 	switch {
 	case beside == nil || w.counting && !every:
@@ -197,6 +197,9 @@ func (w *virtualWalk) walk(ctx context.Context, e Extent) error {
 
 func (w *virtualWalk) offer(r *fhir.Resource) error {
 	w.made++
+	if sees := w.engine.sees; sees != nil && !sees(r, w.env) {
+		return nil
+	}
 	matches, err := w.weigh(r, &w.own)
 	if matches {
 		w.matches++
