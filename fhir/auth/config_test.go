@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,35 +13,22 @@ import (
 	"fhirhook/fhir/auth"
 )
 
-// TestConfig_example is the section of docs/authentication.md.
+// TestConfig_example reads the example of docs/authentication.md.
 func TestConfig_example(t *testing.T) {
 	t.Parallel()
-	const text = `
-tokens:
-  - name: lab system
-    hash: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-    tenant: clinic-a
-    scopes:
-      - system/DiagnosticReport.cruds
-      - system/Observation.rs?category=laboratory
-    expires: 2027-01-01
-issuers:
-  - issuer: https://id.example.org/realms/clinic
-    audience: [https://fhir.example.org/fhir/R4]
-    tenant-claim: organization
-    algorithms: [RS256, ES256]
-    admin: true
-quota: {requests: 100}
-tenants:
-  clinic-a: {resources: 1000000, subscriptions: 500, storage-bytes: 10737418240, notifications: 50, requests: 200.5}
-  clinic-b: {}
-`
-	var c auth.Config
+	page := string(must(os.ReadFile("../../docs/authentication.md")))
+	_, text, _ := strings.Cut(page, "```yaml\n")
+	text, _, found := strings.Cut(text, "```")
+	if !found {
+		t.Fatal("the page has no example")
+	}
+	var file struct{ Auth auth.Config }
 	d := yaml.NewDecoder(strings.NewReader(text))
 	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil {
+	if err := d.Decode(&file); err != nil {
 		t.Fatal(err)
 	}
+	c := file.Auth
 	if err := c.Check(criteria.R4(), false); err != nil {
 		t.Error(err)
 	}
