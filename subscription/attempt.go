@@ -323,6 +323,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 	o := outcome{lane: l, decided: r.ended, n: n, attempt: a, health: l.health, breaker: l.breaker}
 	if l.source != nil {
 		o.head, o.moved = l.source.head()
+		o.urgent = l.source.holds(n)
 	}
 	d.push(o)
 	logAttempt(d.o.Log, a)

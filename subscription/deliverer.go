@@ -82,7 +82,7 @@ type Deliverer struct {
 	running  int     // lanes being worked on
 	inFlight int     // requests
 	pending  []outcome
-	urgent   bool // one of pending is of an ordered lane
+	urgent   bool // one of pending is
 	writing  int  // outcomes being stored
 	stuck    bool
 	stopping bool          // nothing new is begun

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	mostUnstored = 256              // notifications of a lane that are in flight or whose results are not durable
+	mostUnstored = 512              // notifications of a lane that are in flight or whose results are not durable
 	mostFills    = 4                // reads of the queue in a step, so that lanes take turns
 	mostUnread   = 3                // times in a row that the lane waits for what one notification needs from the store
 	localRetry   = time.Second      // after an error of the store

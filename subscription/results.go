@@ -13,9 +13,9 @@ import (
 // How outcomes share transactions. A transaction costs as much as dozens of outcomes do, so they wait for those of
 // requests that are about to end; nothing waits for them but a place among mostUnstored, except in ordered lanes.
 const (
-	mostResults  = 1024                 // in one transaction
-	enough       = mostUnstored / 2     // are worth one
-	mostGathered = 5 * time.Millisecond // for which the first of them waits
+	mostResults  = 1024                  // in one transaction
+	enough       = mostUnstored / 2      // are worth one
+	mostGathered = 10 * time.Millisecond // for which the first of them waits
 )
 
 // outcome is a decided result on its way to the store: the notification as it stands after it, the line for
@@ -23,6 +23,7 @@ const (
 type outcome struct {
 	lane    *lane
 	decided time.Time
+	urgent  bool // another notification waits until this is stored
 	n       store.Notification
 	attempt store.Attempt
 	health  Health
@@ -36,7 +37,7 @@ func (d *Deliverer) push(o outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pending = append(d.pending, o)
-	d.urgent = d.urgent || o.lane.order != Unordered
+	d.urgent = d.urgent || o.urgent
 	d.ripen()
 }
 

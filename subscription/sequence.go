@@ -273,6 +273,14 @@ func (s *sequence) settled(n store.Notification, owed bool) {
 	}
 }
 
+func (s *sequence) holds(n store.Notification) bool {
+	if _, ok := s.foreign[n.Number]; ok {
+		return true
+	}
+	t, ok := s.tracks[s.key(n)]
+	return ok && (len(t.later) > 0 || t.more)
+}
+
 func (s *sequence) returned(n store.Notification) { s.settled(n, true) }
 
 func (s *sequence) woken() { s.more = true }

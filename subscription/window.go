@@ -33,6 +33,8 @@ type source interface {
 	take(now time.Time) (store.Notification, bool)
 	// settled takes in that n, handed out before, has a durable result: owed until n.Next, or final.
 	settled(n store.Notification, owed bool)
+	// holds tells whether another one is known that may only go once n's result is durable.
+	holds(n store.Notification) bool
 	// returned takes back n, which was handed out and not tried.
 	returned(n store.Notification)
 	// woken says that more may be owed.
@@ -155,6 +157,8 @@ func (w *window) settled(n store.Notification, owed bool) {
 		w.wake = n.Next
 	}
 }
+
+func (w *window) holds(store.Notification) bool { return false }
 
 func (w *window) returned(n store.Notification) {
 	if n.Next.IsZero() {

@@ -26,7 +26,7 @@ const (
 // Limits on connections.
 const (
 	connectTimeout = 10 * time.Second // name, TCP; and again for the TLS handshake
-	idlePerHost    = 64               // several lanes may share a host, each has up to 16 in flight
+	idlePerHost    = 256              // many lanes may share a host, each has up to 16 in flight: fewer would be opened and closed all the time
 	idleConns      = 1024
 	// Common servers close idle connections from 5 s on. A request sent into such a close is lost without
 	// anybody's fault, so ours close first.
