@@ -115,9 +115,9 @@ func TestAccess_ofNobodyAndOfEverybody(t *testing.T) {
 	there.Key.Tenant = "elsewhere"
 	admin := auth.Principal{Tenant: tenant, Admin: true}.Compile(criteria.R4())
 	for _, tt := range []struct {
-		name             string
-		access           *auth.Access
-		here, elsewhere_ bool
+		name            string
+		access          *auth.Access
+		here, elsewhere bool
 	}{
 		{"no authentication", nil, true, true},
 		{"the zero value", &auth.Access{}, false, false},
@@ -134,10 +134,10 @@ func TestAccess_ofNobodyAndOfEverybody(t *testing.T) {
 			if got := tt.access.Allows(p, r, env); got != tt.here {
 				t.Errorf("%s: %s here is %t", tt.name, p, got)
 			}
-			if got := tt.access.Allows(p, there, env); got != tt.elsewhere_ {
+			if got := tt.access.Allows(p, there, env); got != tt.elsewhere {
 				t.Errorf("%s: %s elsewhere is %t", tt.name, p, got)
 			}
-			if got, want := tt.access.May(p, "Patient"), tt.here || tt.elsewhere_; got != want {
+			if got, want := tt.access.May(p, "Patient"), tt.here || tt.elsewhere; got != want {
 				t.Errorf("%s: may %s is %t", tt.name, p, got)
 			}
 		}

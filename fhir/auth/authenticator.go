@@ -99,7 +99,7 @@ func (c *Config) serves(tenant string) bool {
 	return ok || len(c.Tenants) == 0
 }
 
-// Authenticate finds out who sent a request with these values of the Authorization header. An error is a *Refusal.
+// Authenticate finds out who sent a request with these values of the Authorization header. An error is a *RefusedError.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization ...string) (*Principal, error) {
 	if a == nil {
 		return anyone, nil
@@ -112,10 +112,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization ...strin
 	p, found, err := a.admit(token, now)
 	switch {
 	case err != nil:
-		if _, ok := errors.AsType[*Refusal](err); ok {
+		if _, ok := errors.AsType[*RefusedError](err); ok {
 			return nil, err
 		}
-		return nil, &Refusal{Reason: KeysUnavailable, Text: "this server can't read its tokens at the moment", Err: err}
+		return nil, &RefusedError{Reason: KeysUnavailable, Text: "this server can't read its tokens at the moment", Err: err}
 	case found:
 		return p, nil
 	}
@@ -125,7 +125,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization ...strin
 	return p, nil
 }
 
-func (a *Authenticator) admitJWT(ctx context.Context, token string, now time.Time) (*Principal, *Refusal) {
+func (a *Authenticator) admitJWT(ctx context.Context, token string, now time.Time) (*Principal, *RefusedError) {
 	if len(a.issuers) == 0 || !strings.Contains(token, ".") {
 		return nil, unknownToken()
 	}

@@ -8,7 +8,7 @@ import (
 const mostTokenBytes = 8 << 10
 
 // bearerToken takes the token out of the values of the Authorization header (RFC 6750 section 2.1).
-func bearerToken(values []string) (string, *Refusal) {
+func bearerToken(values []string) (string, *RefusedError) {
 	switch {
 	case len(values) == 0, len(values) == 1 && values[0] == "":
 		return "", refuse(Missing, "this server wants to know who calls: send a token, as in Authorization: Bearer TOKEN")

@@ -146,7 +146,7 @@ func reason(t testing.TB, a *auth.Authenticator, token string) auth.Reason {
 	if err == nil {
 		return 0
 	}
-	refusal, ok := errors.AsType[*auth.Refusal](err)
+	refusal, ok := errors.AsType[*auth.RefusedError](err)
 	if !ok {
 		t.Fatalf("%T: %v", err, err)
 	}

@@ -56,7 +56,7 @@ var (
 )
 
 // parseJWT takes a JWT apart, as strictly as it can be: what two readers could read differently is refused.
-func parseJWT(token string) (pieces, *Refusal) {
+func parseJWT(token string) (pieces, *RefusedError) {
 	var p pieces
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -87,7 +87,7 @@ func parseJWT(token string) (pieces, *Refusal) {
 
 // readHeader looks at what is needed, and refuses what would change the meaning of the rest. Keys, and places to fetch
 // keys from (jwk, jku, x5c, x5u), are never looked at: the issuer's keys come from the configuration.
-func (p *pieces) readHeader(h tape.Node) *Refusal {
+func (p *pieces) readHeader(h tape.Node) *RefusedError {
 	for _, name := range [...]string{"crit", "b64", "cty", "zip", "enc"} {
 		if h.Get(name).Exists() {
 			return refuse(Malformed, "the JWT's header has "+name+", which is not accepted here")
@@ -121,13 +121,13 @@ func text(n tape.Node) string {
 }
 
 // verify proves who made a JWT, and reads what it says. Nothing that it says is used before.
-func (t *trusted) verify(ctx context.Context, token string, p pieces, now time.Time, defs *criteria.Definitions) (*verified, *Refusal) {
+func (t *trusted) verify(ctx context.Context, token string, p pieces, now time.Time, defs *criteria.Definitions) (*verified, *RefusedError) {
 	if !slices.Contains(t.algs, p.alg) {
 		return nil, refuse(Malformed, "the JWT is signed by an algorithm that is not accepted of its issuer")
 	}
 	keys, generation, err := t.keys.find(ctx, p.kid, p.alg)
 	if err != nil {
-		return nil, &Refusal{Reason: KeysUnavailable, Text: "the keys of the token's issuer can't be had at the moment: try again later", Err: err}
+		return nil, &RefusedError{Reason: KeysUnavailable, Text: "the keys of the token's issuer can't be had at the moment: try again later", Err: err}
 	}
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{p.alg})
 	if err != nil {
@@ -152,7 +152,7 @@ func (t *trusted) verify(ctx context.Context, token string, p pieces, now time.T
 }
 
 // read judges the claims of a genuine token.
-func (t *trusted) read(payload []byte, now time.Time) (p Principal, _ *Refusal) {
+func (t *trusted) read(payload []byte, now time.Time) (p Principal, _ *RefusedError) {
 	doc, err := tape.Parse(payload, jwtDepth)
 	if err != nil {
 		return p, errClaims
@@ -189,12 +189,12 @@ func (t *trusted) read(payload []byte, now time.Time) (p Principal, _ *Refusal) 
 	return p, t.tenant(c, &p)
 }
 
-func unfit(claim string) *Refusal {
+func unfit(claim string) *RefusedError {
 	return refuse(Unfit, "the JWT's claim "+claim+" is missing, or not as it has to be")
 }
 
 // inTime judges exp, nbf and iat (RFC 7519 section 4.1).
-func (t *trusted) inTime(c tape.Node, now time.Time, p *Principal) *Refusal {
+func (t *trusted) inTime(c tape.Node, now time.Time, p *Principal) *RefusedError {
 	exp, ok := instant(c.Get("exp"))
 	switch {
 	case !ok:
@@ -220,7 +220,7 @@ func (t *trusted) inTime(c tape.Node, now time.Time, p *Principal) *Refusal {
 }
 
 // tenant finds out to whose data the token leads.
-func (t *trusted) tenant(c tape.Node, p *Principal) *Refusal {
+func (t *trusted) tenant(c tape.Node, p *Principal) *RefusedError {
 	switch {
 	case t.TenantClaim != "":
 		if p.Tenant = text(c.Get(t.TenantClaim)); !ValidTenant(p.Tenant) {

@@ -23,15 +23,15 @@ const (
 	Insufficient                      // 403: the caller is known, and may not
 )
 
-// Refusal is the error of this package that a client reads: it unwraps to a *fhir.Error. It holds no part of a token.
-type Refusal struct {
+// RefusedError is the error of this package that a client reads: it unwraps to a *fhir.Error. It holds no part of a token.
+type RefusedError struct {
 	Reason Reason
 	Text   string // for the client
 	Scope  string // of Insufficient: what would be enough, if that can be said
 	Err    error  // for the log
 }
 
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	if r.Err != nil {
 		return r.Text + ": " + r.Err.Error()
 	}
@@ -39,7 +39,7 @@ func (r *Refusal) Error() string {
 }
 
 // Unwrap returns what the outcome is made of.
-func (r *Refusal) Unwrap() error {
+func (r *RefusedError) Unwrap() error {
 	kind := fhir.Unauthenticated
 	if r.Reason == Insufficient {
 		kind = fhir.Forbidden
@@ -48,7 +48,7 @@ func (r *Refusal) Unwrap() error {
 }
 
 // Challenge is the value of the WWW-Authenticate header (RFC 6750 section 3).
-func (r *Refusal) Challenge() string {
+func (r *RefusedError) Challenge() string {
 	const bearer = `Bearer realm="fhirhook"`
 	code := ""
 	switch r.Reason {
@@ -79,10 +79,12 @@ func quotable(s string) string {
 	}, s)
 }
 
-func refuse(reason Reason, text string) *Refusal { return &Refusal{Reason: reason, Text: text} }
+func refuse(reason Reason, text string) *RefusedError {
+	return &RefusedError{Reason: reason, Text: text}
+}
 
 // Refuse is the refusal of something that the caller's scopes don't cover. It tells nothing about resources.
-func (p *Principal) Refuse(needed Permissions, t fhir.Type) *Refusal {
+func (p *Principal) Refuse(needed Permissions, t fhir.Type) *RefusedError {
 	name := string(t)
 	if t == "" {
 		name = "*"
@@ -92,10 +94,10 @@ func (p *Principal) Refuse(needed Permissions, t fhir.Type) *Refusal {
 	if p.Access().May(needed, t) {
 		text = "the token does not allow this: its scopes cover some resources of the type " + name + ", and not this one"
 	}
-	return &Refusal{Reason: Insufficient, Text: text, Scope: scope}
+	return &RefusedError{Reason: Insufficient, Text: text, Scope: scope}
 }
 
 // RefuseAdmin is the refusal of something that only administrators may.
-func RefuseAdmin() *Refusal {
-	return &Refusal{Reason: Insufficient, Text: "only an administrator's token allows this", Scope: AdminScope}
+func RefuseAdmin() *RefusedError {
+	return &RefusedError{Reason: Insufficient, Text: "only an administrator's token allows this", Scope: AdminScope}
 }

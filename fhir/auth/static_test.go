@@ -80,7 +80,7 @@ func TestStatic(t *testing.T) {
 	} {
 		p, err := a.Authenticate(t.Context(), tt.values...)
 		var got auth.Reason
-		if refusal, ok := errors.AsType[*auth.Refusal](err); ok {
+		if refusal, ok := errors.AsType[*auth.RefusedError](err); ok {
 			got = refusal.Reason
 			if kind := fhir.KindOf(err); kind != fhir.Unauthenticated {
 				t.Errorf("%s: kind %d", tt.name, kind)

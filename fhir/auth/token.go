@@ -112,7 +112,7 @@ type held struct {
 }
 
 // admit judges a token that was found.
-func (h *held) admit(now time.Time) (*Principal, *Refusal) {
+func (h *held) admit(now time.Time) (*Principal, *RefusedError) {
 	switch {
 	case !h.token.Revoked.IsZero():
 		return nil, unknownToken()
@@ -122,6 +122,6 @@ func (h *held) admit(now time.Time) (*Principal, *Refusal) {
 	return h.principal, nil
 }
 
-func unknownToken() *Refusal {
+func unknownToken() *RefusedError {
 	return refuse(Unknown, "the token is not known here, or was revoked: ask for a new one")
 }
