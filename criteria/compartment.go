@@ -45,11 +45,34 @@ func InCompartment(compartment, member fhir.Type) bool {
 // parameters that R4 lists refers to it, or that they are it. It is immutable and safe for concurrent use.
 type Membership struct {
 	own string // id of the compartment's resource, for its own type
+	all bool   // of the compartments around all resources: the type is theirs
 	any []*Query
 }
 
 // Membership compiles who of a type is in the compartment around a resource; nil if nobody can be.
 func (d *Definitions) Membership(compartment fhir.Type, id string, member fhir.Type) (*Membership, error) {
+	return d.membership(compartment, id, member)
+}
+
+// MembershipOfAny compiles who of a type is in the compartment around any resource of another; nil if nobody can be.
+func (d *Definitions) MembershipOfAny(compartment, member fhir.Type) (*Membership, error) {
+	m, err := d.membership(compartment, "any", member)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	m.own, m.all = "", m.own != ""
+	for i, q := range m.any {
+		of := *q
+		of.terms = slices.Clone(q.terms)
+		for i := range of.terms {
+			of.terms[i].Values = []Value{anyOf(compartment)}
+		}
+		m.any[i] = &of
+	}
+	return m, nil
+}
+
+func (d *Definitions) membership(compartment fhir.Type, id string, member fhir.Type) (*Membership, error) {
 	params, ok := compartments()[compartment][member]
 	if !ok {
 		return nil, nil //nolint:nilnil // the type is in no such compartment
@@ -74,8 +97,19 @@ func (m *Membership) Holds(s *Subject) bool {
 		return false
 	}
 	r := s.Resource()
-	if m.own != "" && r.Key.ID == m.own {
+	if m.all || m.own != "" && r.Key.ID == m.own {
 		return true
 	}
 	return slices.ContainsFunc(m.any, func(q *Query) bool { return q.Matches(s) })
+}
+
+// anyOf is the value of a reference parameter that any resource of a type here is.
+type anyOf fhir.Type
+
+func (v anyOf) String() string { return string(v) + "/" }
+
+func (v anyOf) matches(s *Subject, x *values) bool {
+	return slices.ContainsFunc(x.targets, func(t target) bool {
+		return t.rest && t.kind == fhir.Type(v) && s.own(t.base)
+	})
 }

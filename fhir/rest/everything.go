@@ -11,13 +11,17 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// everything is Patient/{id}/$everything (R4 patient-operation-everything.html): the patient's compartment, and
-// what its resources refer to, in pages.
+// everything is Patient/{id}/$everything and Patient/$everything (R4 patient-operation-everything.html): the
+// compartment of the patient, or of all, and what its resources refer to, in pages.
 func (s *Server) everything(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
 	c := &call{code: "$everything", tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}
 	around, err := readEverything(c, r)
 	if err != nil {
 		return OperationAnswer{}, err
+	}
+	if r.ID == "" {
+		a, err := s.searchAround(ctx, c, "", around, "/"+string(r.Type)+"/$everything")
+		return OperationAnswer{Status: a.status, Body: a.body}, err
 	}
 	err = s.DB.View(ctx, func(tx store.Reader) error {
 		_, err := s.readIn(ctx, tx, &call{code: read, tenant: r.Tenant, target: c.target})
@@ -36,7 +40,7 @@ var everythingLinked = Pair{Name: "_include", Value: "*"}
 // readEverything turns the operation's parameters into those of a search. Links to further pages carry the
 // search's, so both are understood.
 func readEverything(c *call, r OperationRequest) (search.Compartment, error) {
-	around := search.Compartment{Type: r.Type, ID: r.ID}
+	around := search.Compartment{Type: r.Type, ID: r.ID, Any: r.ID == ""}
 	pairs := r.Query
 	if r.Body.Doc != nil {
 		sent, err := simpleParameters(r.Body)
@@ -104,7 +108,10 @@ func (s *Server) ownOperations() []Operation {
 	get, post := []string{http.MethodGet, http.MethodPost}, []string{http.MethodPost}
 	return []Operation{
 		{Name: "versions", Level: OnSystem, Methods: get, Handle: s.versions},
+		{Name: "everything", Level: OnType, Types: []fhir.Type{"Patient"}, Methods: get, Handle: s.everything},
 		{Name: "everything", Level: OnInstance, Types: []fhir.Type{"Patient"}, Methods: get, Handle: s.everything},
+		{Name: "meta", Level: OnSystem, Methods: get, Handle: s.metaInUse},
+		{Name: "meta", Level: OnType, Methods: get, Handle: s.metaInUse},
 		{Name: "meta", Level: OnInstance, Methods: get, Handle: s.meta},
 		{Name: "meta-add", Level: OnInstance, Methods: post, Handle: s.metaAdd},
 		{Name: "meta-delete", Level: OnInstance, Methods: post, Handle: s.metaDelete},

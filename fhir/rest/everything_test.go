@@ -54,6 +54,95 @@ func TestEverything_isTheCompartmentAndWhatItRefersTo(t *testing.T) {
 	h.equal("Observation/a Patient/1|Observation/b Patient/1|Patient/1 Practitioner/p", strings.Join(seen, "|"))
 }
 
+// TestEverything_ofAllIsEveryCompartment: what tells of any patient, those of elsewhere not among them.
+func TestEverything_ofAllIsEveryCompartment(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	put := func(typ, id, members string) {
+		h.must(201, "PUT", "/"+typ+"/"+id, `{"resourceType":"`+typ+`","id":"`+id+`"`+members+`}`)
+	}
+	put("Patient", "1", `,"generalPractitioner":[{"reference":"Practitioner/p"}]`)
+	put("Patient", "2", "")
+	put("Practitioner", "p", "")
+	put("Practitioner", "q", "")
+	put("Observation", "dated", `,"subject":{"reference":"Patient/1"},"effectiveDateTime":"2020-01-01"`)
+	put("Observation", "own", `,"subject":{"reference":"`+h.http.URL+Prefix+`/Patient/2"},"effectiveDateTime":"2021-01-01"`)
+	put("Observation", "far", `,"subject":{"reference":"https://elsewhere.example/fhir/Patient/2"}`)
+	put("Observation", "group", `,"subject":{"reference":"Group/1"}`)
+	put("Observation", "performed", `,"subject":{"reference":"Group/1"},"performer":[{"reference":"Patient/never/_history/3"}]`)
+	put("Observation", "named", `,"subject":{"display":"somebody"}`)
+	put("Appointment", "a", `,"participant":[{"actor":{"reference":"Practitioner/p"}},{"actor":{"reference":"Patient/2"}}]`)
+	put("Medication", "m", "")
+	const members = "Appointment/a Observation/dated Observation/own Observation/performed Patient/1 Patient/2"
+	for _, tt := range []struct{ query, want string }{
+		{"", members + " Practitioner/p"},
+		{"?_type=Observation,Appointment", "Appointment/a Observation/dated Observation/own Observation/performed"},
+		{"?_type=Practitioner", ""},
+		{"?start=2020-06-01&_type=Observation,Patient", "Observation/own Patient/1 Patient/2"},
+		{"?_since=2999-01-01T00:00:00Z", ""},
+	} {
+		h.equal(tt.want, h.must(200, "GET", "/Patient/$everything"+tt.query, "").names())
+	}
+	h.equal("Appointment/a", h.must(200, "POST", "/Patient/$everything",
+		`{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Appointment"}]}`).names())
+
+	var seen []string
+	next := "/Patient/$everything?_count=1&_type=Appointment,Observation,Patient"
+	for next != "" {
+		r := h.must(200, "GET", next, "")
+		h.equal("6", r.at("total"))
+		seen = append(seen, r.names())
+		next = r.link("next")
+		if next != "" && !strings.HasPrefix(next, h.http.URL+Prefix+"/Patient/$everything?") {
+			t.Fatalf("the next page is %s", next)
+		}
+		next = strings.TrimPrefix(next, h.http.URL+Prefix)
+	}
+	h.equal(members, strings.Join(seen, " "))
+	// A page of one patient's is none of all patients'.
+	one := strings.TrimPrefix(h.must(200, "GET", "/Patient/2/$everything?_count=1", "").link("next"), h.http.URL+Prefix+"/Patient/2/$everything")
+	h.must(400, "GET", "/Patient/$everything"+one, "")
+}
+
+func TestMeta_inUseIsTheUnionInOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	put := func(key, meta string) {
+		typ, id, _ := strings.Cut(key, "/")
+		h.do("PUT", "/"+key, `{"resourceType":"`+typ+`","id":"`+id+`"`+meta+`,"text":{"status":"empty","div":"\"tag\""}}`)
+	}
+	r := h.must(200, "GET", "/$meta", "")
+	h.equal("", r.at("parameter", 0, "valueMeta", "tag"))
+	if r.at("parameter", 0, "valueMeta", "lastUpdated") == "" || r.header.Get("ETag") != "" {
+		t.Errorf("nothing in use: %s", r.body)
+	}
+	put("Patient/1", `,"meta":{"tag":[{"system":"urn:t","code":"b","display":"B"},{"code":"b"}],"profile":["http://x.example/2","http://x.example/1"]}`)
+	put("Patient/2", `,"meta":{"tag":[{"system":"urn:t","code":"b","display":"other"},{"system":"urn:t","code":"a"}],"security":[{"system":"urn:s","code":"R"}]}`)
+	put("Patient/3", `,"meta":{"tag":[{"system":"urn:t","code":"old"}]}`)
+	put("Patient/3", ``)
+	put("Patient/4", `,"meta":{"tag":[{"system":"urn:t","code":"gone"}]}`)
+	h.must(204, "DELETE", "/Patient/4", "")
+	put("Group/1", `,"meta":{"tag":[{"system":"urn:t","code":"c"}]}`)
+	for path, want := range map[string]string{
+		"/Patient/$meta":     `[{"code":"b"},{"system":"urn:t","code":"a"},{"system":"urn:t","code":"b","display":"B"}]`,
+		"/$meta":             `[{"code":"b"},{"system":"urn:t","code":"a"},{"system":"urn:t","code":"b","display":"B"},{"system":"urn:t","code":"c"}]`,
+		"/Group/$meta":       `[{"system":"urn:t","code":"c"}]`,
+		"/Observation/$meta": "",
+	} {
+		r := h.must(200, "GET", path, "")
+		h.equal("return", r.at("parameter", 0, "name"))
+		h.equal(want, r.at("parameter", 0, "valueMeta", "tag"))
+		h.equal("", r.at("parameter", 0, "valueMeta", "versionId"))
+	}
+	h.equal(`["http://x.example/1","http://x.example/2"]`, h.must(200, "POST", "/$meta", "").at("parameter", 0, "valueMeta", "profile"))
+	h.equal(`[{"system":"urn:s","code":"R"}]`, h.must(200, "GET", "/Patient/$meta", "").at("parameter", 0, "valueMeta", "security"))
+	for i := range 3 * metaPage / 2 {
+		put("Basic/b"+strings.Repeat("x", i%60)+string(rune('a'+i%26)), `,"meta":{"tag":[{"code":"`+string(rune('a'+i%26))+`"}]}`)
+	}
+	h.equal(`a`, h.must(200, "GET", "/Basic/$meta", "").at("parameter", 0, "valueMeta", "tag", 0, "code"))
+	h.equal(`z`, h.must(200, "GET", "/Basic/$meta", "").at("parameter", 0, "valueMeta", "tag", 25, "code"))
+}
+
 func TestMeta_addsAndDeletes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -50,8 +50,10 @@ func TestOpenAPI_listsWhatIsRouted(t *testing.T) {
 			t.Errorf("%s %s is missing", r.method, path)
 		}
 	}
-	if _, ok := doc.Paths["/{type}/{id}/$everything"]["get"]; !ok {
-		t.Error("$everything is missing")
+	for _, path := range []string{"/{type}/{id}/$everything", "/{type}/$everything", "/{type}/{id}/$meta", "/{type}/$meta", "/$meta"} {
+		if _, ok := doc.Paths[path]["get"]; !ok {
+			t.Errorf("%s is missing", path)
+		}
 	}
 	for _, ref := range regexp.MustCompile(`"#/components/(\w+)/(\w+)"`).FindAllStringSubmatch(w.Body.String(), -1) {
 		if doc.Components[ref[1]][ref[2]] == nil {

@@ -107,7 +107,7 @@ func TestOperation_isInTheCapabilityStatement(t *testing.T) {
 	if err := json.Unmarshal(h.must(http.StatusOK, "GET", "/metadata", "").body, &statement); err != nil {
 		t.Fatal(err)
 	}
-	if got := statement.Rest[0].Operation; len(got) != 2 || got[0].Name != "versions" || got[1].Name != "whole" || got[1].Definition == "" {
+	if got := statement.Rest[0].Operation; len(got) != 3 || got[0].Name != "versions" || got[1].Name != "meta" || got[2].Name != "whole" || got[2].Definition == "" {
 		t.Errorf("the system has %+v", got)
 	}
 	names := map[string][]string{}

@@ -95,7 +95,11 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	}
 	if c.cond, err = parseConditions(func(name string) (string, bool) {
 		v := in.Header.Values(name)
-		return strings.Join(v, ","), len(v) > 0
+		line, sent := strings.Join(v, ","), len(v) > 0
+		if _, err := http.ParseTime(line); name == echo.HeaderIfModifiedSince && err != nil {
+			return "", false // RFC 9110 section 13.1.3: one that is no HTTP date is ignored
+		}
+		return line, sent
 	}); err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Pre(s.surround, trimSlash)
+	e.Pre(s.surround, plainPath)
 	for _, r := range s.routes {
 		handler := s.handle(r)
 		e.Add(r.method, Prefix+r.path, handler)
@@ -138,15 +138,29 @@ func (s *Server) handle(r route) echo.HandlerFunc {
 	}
 }
 
-// trimSlash makes a URL with and without a trailing slash the same.
-func trimSlash(next echo.HandlerFunc) echo.HandlerFunc {
+// plainPath makes ways to write a path the same that mean the same: with and without a trailing slash, with a slash
+// too many where a base URL and a path were joined, and with characters escaped that need not be ($ as %24). A slash
+// that is escaped stays so, and is no FHIR path.
+func plainPath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
-		if trimmed := strings.TrimRight(u.Path, "/"); trimmed != u.Path && trimmed != "" {
-			u.Path, u.RawPath = trimmed, strings.TrimRight(u.RawPath, "/")
+		if u.RawPath != "" && !strings.Contains(strings.ToLower(u.RawPath), "%2f") {
+			u.RawPath = ""
 		}
+		u.Path, u.RawPath = slashes(u.Path), slashes(u.RawPath)
 		return next(c)
 	}
+}
+
+// slashes leaves one slash of several, and none at the end.
+func slashes(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	if trimmed := strings.TrimRight(path, "/"); trimmed != "" {
+		return trimmed
+	}
+	return path
 }
 
 // interactionOf finds the interaction of a Bundle entry's method and URL in the same table.

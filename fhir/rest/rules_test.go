@@ -171,6 +171,35 @@ var rules = []rule{
 		h.must(200, "POST", "/", `{"resourceType":"Bundle","type":"batch"}`)
 		h.must(200, "POST", "", `{"resourceType":"Bundle","type":"batch"}`)
 	}},
+	{"http.html#general", "a slash too many and characters that are escaped without need make no difference", func(h *harness) {
+		h.must(201, "POST", "//Patient", `{"resourceType":"Patient"}`)
+		h.must(201, "PUT", "//Patient//1//", `{"resourceType":"Patient","id":"1"}`)
+		for _, path := range []string{"//Patient/1", "/Patient//1/_history//1", "/Patient/%31", "/%50atient/1", "/Patient/1/%24meta", "/%24versions", "/Patient/1/%5Fhistory", "/Patient/1/%5Fhistory/%31"} {
+			h.must(200, "GET", path, "")
+		}
+		h.equal("2", h.must(200, "GET", "//Patient", "").at("total"))
+	}},
+	{"http.html#cread", "If-Modified-Since that is no HTTP date is ignored", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
+		for _, since := range []string{"yesterday", "2999-01-01T00:00:00Z", ""} {
+			h.must(200, "GET", "/Patient/1", "", "If-Modified-Since: "+since)
+		}
+	}},
+	{"patient-operation-everything.html", "of one patient, and of all on Patient/$everything", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
+		h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2"}`)
+		h.must(201, "PUT", "/Observation/a", `{"resourceType":"Observation","id":"a","subject":{"reference":"Patient/1"}}`)
+		h.must(201, "PUT", "/Observation/b", `{"resourceType":"Observation","id":"b","subject":{"reference":"Group/1"}}`)
+		h.equal("Observation/a Patient/1", h.must(200, "GET", "/Patient/1/$everything", "").names())
+		h.equal("Observation/a Patient/1 Patient/2", h.must(200, "GET", "/Patient/$everything", "").names())
+	}},
+	{"resource-operation-meta.html", "of a resource, and all that is in use on a type and in the system", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","meta":{"tag":[{"system":"urn:t","code":"a"}]}}`)
+		h.must(201, "PUT", "/Group/1", `{"resourceType":"Group","id":"1","meta":{"tag":[{"system":"urn:t","code":"b"}]}}`)
+		h.equal("1", h.must(200, "GET", "/Patient/1/$meta", "").at("parameter", 0, "valueMeta", "versionId"))
+		h.equal(`[{"system":"urn:t","code":"a"}]`, h.must(200, "GET", "/Patient/$meta", "").at("parameter", 0, "valueMeta", "tag"))
+		h.equal(`[{"system":"urn:t","code":"a"},{"system":"urn:t","code":"b"}]`, h.must(200, "GET", "/$meta", "").at("parameter", 0, "valueMeta", "tag"))
+	}},
 	{"http.html#mime-type", "JSON by each of its names, and in the form asked for", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
 		for _, tt := range []struct{ path, accept, want string }{

@@ -12,6 +12,7 @@ import (
 type Compartment struct {
 	Type fhir.Type
 	ID   string
+	Any  bool // around all resources of the type, and ID is empty
 	// Start and End, if set, are dates between which the care has to be that a resource tells of, as far as its
 	// type has the search parameter date (R4 patient-operation-everything.html).
 	Start, End string
@@ -21,11 +22,12 @@ type Compartment struct {
 type membership struct {
 	of   *criteria.Membership
 	own  string // id of the compartment's resource, for its own type: it is there whatever care is asked for
+	all  bool   // the same for the type whose resources all are
 	care *criteria.Query
 }
 
 func (m membership) holds(s *criteria.Subject, r *fhir.Resource) bool {
-	if m.own != "" && r.Key.ID == m.own {
+	if m.all || m.own != "" && r.Key.ID == m.own {
 		return true
 	}
 	return m.of.Holds(s) && (m.care == nil || m.care.Matches(s))
@@ -38,7 +40,7 @@ func (p *plan) limit(c Compartment, defs *criteria.Definitions) error {
 	}
 	p.members = map[fhir.Type]membership{}
 	for _, t := range p.types {
-		of, err := defs.Membership(c.Type, c.ID, t)
+		of, err := c.membership(t, defs)
 		if err != nil {
 			return err
 		}
@@ -51,12 +53,19 @@ func (p *plan) limit(c Compartment, defs *criteria.Definitions) error {
 		}
 		m := membership{of: of, care: care}
 		if t == c.Type {
-			m.own = c.ID
+			m.own, m.all = c.ID, c.Any
 		}
 		p.members[t] = m
 	}
 	p.types = slices.DeleteFunc(slices.Clone(p.types), func(t fhir.Type) bool { return p.members[t].of == nil })
 	return nil
+}
+
+func (c Compartment) membership(t fhir.Type, defs *criteria.Definitions) (*criteria.Membership, error) {
+	if c.Any {
+		return defs.MembershipOfAny(c.Type, t)
+	}
+	return defs.Membership(c.Type, c.ID, t)
 }
 
 // care is what limits resources of a type by date, nil if nothing does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -30,7 +31,14 @@ func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics, dialect string) h
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /openapi.json", fhirEndpoint.OpenAPI)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would redirect a path with a slash too many, which few clients follow with a POST.
+		if strings.HasPrefix(r.URL.Path, rest.Prefix+"/") {
+			fhirEndpoint.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // ready answers 200 once the store can be read and the matcher is near the end of the log.
