@@ -89,6 +89,25 @@ func (s Interactions) Has(i fhir.Interaction) bool {
 	}
 }
 
+func (s *Interactions) add(i fhir.Interaction) {
+	switch i {
+	case fhir.Create:
+		s.Create = true
+	case fhir.Update:
+		s.Update = true
+	case fhir.Delete:
+		s.Delete = true
+	}
+}
+
+func (s Interactions) or(o Interactions) Interactions {
+	return Interactions{s.Create || o.Create, s.Update || o.Update, s.Delete || o.Delete}
+}
+
+func (s Interactions) and(o Interactions) Interactions {
+	return Interactions{s.Create && o.Create, s.Update && o.Update, s.Delete && o.Delete}
+}
+
 // Ladder says how long to wait before each retry and when to give up. Either Waits is set (n waits allow n+1
 // requests, no jitter), or the exponential form (waits of First, First*Factor, … at most Cap, ±10 %, until
 // GiveUp has passed since the notification's clock began).
