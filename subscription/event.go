@@ -41,7 +41,7 @@ func newNames(d resthook.Dialect) (*Names, error) {
 		q, err := criteria.Parse(text, criteria.R4())
 		switch {
 		case err != nil:
-			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: %w", d.Name, e.Name, err))
+			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: criteria %s: %s", d.Name, e.Name, text, diagnostic(err)))
 		case q.Far():
 			wrong = append(wrong, fmt.Errorf("dialect %s: event %s: %s looks at other resources, and a name can't", d.Name, e.Name, text))
 		default:
@@ -52,6 +52,14 @@ func newNames(d resthook.Dialect) (*Names, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// diagnostic is what a client would be told, without the name of a request's element.
+func diagnostic(err error) string {
+	if e, ok := errors.AsType[*fhir.Error](err); ok {
+		return e.Diagnostic
+	}
+	return err.Error()
 }
 
 func criteriaOf(e resthook.Event) string { return e.Type + "?" + e.Criteria }

@@ -187,8 +187,10 @@ func (c *checking) headerName(name string) {
 		c.problem("a header has no name")
 	case checkName(name) != nil:
 		c.problem("%q is no header name: letters, digits and !#$%%&'*+-.^_`|~ can stand there", name)
-	case framing[lower], reservedPrefix(lower):
-		c.problem("header %s is reserved: the connection decides it, or it is one that every dialect sends", name)
+	case framing[lower]:
+		c.problem("header %s is reserved: the server or the connection decides it", name)
+	case reservedPrefix(lower):
+		c.problem("header %s is reserved: names that begin with webhook-, X-Fhirhook- or Proxy- are", name)
 	case lower == "content-type":
 		c.problem("header %s is reserved: its value is content-type", name)
 	case lower == "user-agent", lower == "accept-encoding":

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +51,9 @@ var facts = map[string]func(m channel.Message, now time.Time) fact{
 	"resource": func(m channel.Message, _ time.Time) fact { return fact{text: string(m.Body), bare: true} },
 }
 
+// Placeholders lists what can stand between ${ and }.
+func Placeholders() []string { return slices.Sorted(maps.Keys(facts)) }
+
 func number(n int64) fact { return fact{text: strconv.FormatInt(n, 10), bare: true} }
 
 // split cuts a template at its placeholders: text, name, text, name, …, text.
@@ -64,7 +69,7 @@ func split(t string) ([]string, error) {
 			return nil, fmt.Errorf("${%s has no closing brace", rest)
 		}
 		if facts[name] == nil {
-			return nil, fmt.Errorf("unknown placeholder ${%s}", name)
+			return nil, fmt.Errorf("unknown placeholder ${%s}; there are %s", name, strings.Join(Placeholders(), ", "))
 		}
 		parts = append(parts, before, name)
 		t = after

@@ -88,12 +88,20 @@ func (f *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	}
 }
 
-// unknown names every key of the file that is no flag of the command: a typo must not be a silent default.
+// unknown names every key of the file that is no flag of the command: a typo must not be a silent default. The
+// file may be that of serve, for other commands take from it what they know.
 func (f *configFile) unknown(chosen *kong.Context) error {
 	known := map[string]bool{}
 	for _, path := range chosen.Path {
 		for _, flag := range path.Flags {
 			known[flag.Name] = true
+		}
+	}
+	for _, command := range chosen.Model.Children {
+		if command.Name == "serve" {
+			for _, flag := range command.Flags {
+				known[flag.Name] = true
+			}
 		}
 	}
 	var wrong []string
