@@ -96,8 +96,10 @@ func (d Dialect) For(t channel.Target) Dialect {
 	if t.Timeout > 0 {
 		d.Timeout = t.Timeout
 	}
-	if codes, err := ParseCodes(t.Success); err == nil {
-		d.Success = codes
+	if t.Success != "" {
+		if codes, err := ParseCodes(t.Success); err == nil {
+			d.Success = codes
+		}
 	}
 	if t.Payload == "" && d.Bare != nil {
 		d.Change, d.Bare = *d.Bare, nil

@@ -30,9 +30,10 @@ func Lookup(name string) (Dialect, bool) { return Find(builtin(), name) }
 
 // Find returns the dialect of a name out of some.
 func Find(ds []Dialect, name string) (Dialect, bool) {
-	i := slices.IndexFunc(ds, func(d Dialect) bool { return d.Name == name })
-	if i < 0 {
-		return Dialect{}, false
+	for i := range ds {
+		if ds[i].Name == name {
+			return ds[i], true
+		}
 	}
-	return ds[i], true
+	return Dialect{}, false
 }

@@ -28,7 +28,11 @@ type Request struct {
 
 // Build makes the request of a Message at a moment. It is pure: the same three give the same bytes.
 func Build(m channel.Message, d Dialect, now time.Time) (Request, error) {
-	d = d.For(m.Target)
+	return build(m, d.For(m.Target), now)
+}
+
+// build is Build with a dialect that was narrowed to the Subscription.
+func build(m channel.Message, d Dialect, now time.Time) (Request, error) {
 	form, err := d.form(m)
 	if err != nil {
 		return Request{}, err

@@ -108,7 +108,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	}
 	d = d.For(m.Target)
 	start := time.Now()
-	r, err := Build(m, d, start)
+	r, err := build(m, d, start)
 	if err != nil {
 		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the request can't be made", Err: err}
 	}
