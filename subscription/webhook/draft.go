@@ -27,8 +27,8 @@ func draft(doc *tape.Doc, was, f form) *tape.Doc {
 	if was.url != f.url {
 		d.inChannel("endpoint", tape.Quote(f.url))
 	}
-	if events := meant(was.events, f.events); !slices.Equal(was.events, events) {
-		d.extend(func(url string) bool { return is(url, eventURL) }, extensions("valueString", eventURL, events...))
+	if !slices.Equal(was.events, f.events) {
+		d.extend(func(url string) bool { return is(url, eventURL) }, extensions("valueString", eventURL, f.events...))
 	}
 	if was.dialect != f.dialect || was.url == "" {
 		d.extend(func(url string) bool { return is(url, dialectURL) }, extensions("valueCode", dialectURL, f.dialect))
@@ -41,17 +41,6 @@ func draft(doc *tape.Doc, was, f form) *tape.Doc {
 		d.extend(func(url string) bool { return is(url, organizationURL) }, extensions("valueString", organizationURL, f.organization))
 	}
 	return d.doc
-}
-
-// meant are the patterns that names of events stand for. One that stands there already means what it did.
-func meant(were, names []string) []string {
-	patterns := make([]string, len(names))
-	for i, name := range names {
-		if patterns[i] = family(name); slices.Contains(were, name) {
-			patterns[i] = name
-		}
-	}
-	return patterns
 }
 
 // extensions makes extensions of texts, none of an empty one.

@@ -206,10 +206,26 @@ func readEvents(f *form, v tape.Node) []fault {
 	return faults
 }
 
-// family is the pattern that a name without a dot stands for: everything that happens to it.
-func family(name string) string {
-	if name == "*" || strings.EqualFold(name, resthook.PingEvent) || strings.Contains(name, ".") {
-		return name
+// meant are the patterns that a form's names of events stand for: a name without a dot is everything that happens to
+// what it names, unless the dialect has an event of that very name, or it stood there before and meant something.
+func (x *exchange) meant(f, was form) []string {
+	patterns := slices.Clone(f.events)
+	for i, name := range patterns {
+		whole := name == "*" || strings.EqualFold(name, resthook.PingEvent) || strings.Contains(name, ".")
+		if !whole && !slices.Contains(was.events, name) && !x.o.has(f.dialect, name) {
+			patterns[i] = name + ".*"
+		}
 	}
-	return name + ".*"
+	return patterns
+}
+
+// has tells whether one of the operator's dialects has an event of that very name.
+func (o Options) has(dialect, name string) bool {
+	same := func(other string) bool { return resthook.Fold(other) == resthook.Fold(name) }
+	for _, d := range o.Dialects {
+		if d.Name == dialect {
+			return slices.ContainsFunc(d.Declares, same) || slices.ContainsFunc(d.Events, func(e resthook.Event) bool { return same(e.Name) })
+		}
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fhirhook/channel/resthook"
 	"fhirhook/fhir"
 )
 
@@ -17,6 +18,8 @@ type Options struct {
 	FHIR http.Handler
 	// Dialect is that of a Subscription that names none: the server's default.
 	Dialect string
+	// Dialects are the operator's own; those that are built in have no event without a dot in its name.
+	Dialects []resthook.Dialect
 	// Tenant tells on whose behalf a request is made; false if that isn't known. nil: nobody authenticates.
 	Tenant func(*http.Request) (tenant string, known bool)
 }

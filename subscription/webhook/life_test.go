@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"fhirhook/channel/resthook"
 	"fhirhook/fhir"
+	"fhirhook/subscription/webhook"
 )
 
 // A webhook is a Subscription, and a Subscription of that shape is a webhook, whoever made it.
@@ -84,6 +86,22 @@ func TestReplace_keepsWhatTheFormCannotSay(t *testing.T) {
 	w.must(http.StatusOK, "PUT", "/webhooks/"+id, `{"url":"https://r.example/in","events":"*"}`)
 	if got := string(w.resource(http.StatusOK, "GET", "/Subscription/"+id, "").body); strings.Contains(got, "subscription-secret") || !strings.Contains(got, `"valueCode":"clinik"`) {
 		t.Errorf("what wasn't said has not got its default: %s", got)
+	}
+}
+
+// A name without a dot is a family, unless an operator's dialect has an event of that name.
+func TestEvents_withoutADotAreFamiliesOrTheDialectsOwn(t *testing.T) {
+	own, ok := resthook.Lookup("clinik")
+	if !ok {
+		t.Fatal("no dialect clinik")
+	}
+	own.Name = "own"
+	own.Events = []resthook.Event{{Name: "Lab_Result", Type: "DiagnosticReport", Interactions: []string{"create"}}}
+	own.Declares = []string{"payday"}
+	w := newWorld(t, func(o *webhook.Options) { o.Dialects = []resthook.Dialect{own} })
+	a := w.must(http.StatusCreated, "POST", "/webhooks", `{"url":"https://r.example/in","dialect":"own","events":["lab-result","PayDay","patient","*","Ping","observation.created"]}`)
+	if diff := cmp.Diff([]any{"lab-result", "PayDay", "patient.*", "*", "Ping", "observation.created"}, a.json(t)["events"]); diff != "" {
+		t.Error(diff)
 	}
 }
 

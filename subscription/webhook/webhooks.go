@@ -48,7 +48,9 @@ func (x *exchange) store(f form) (answer, error) {
 	if err := x.belongs(f); err != nil {
 		return answer{}, err
 	}
-	doc := draft(parsed([]byte(fresh)), form{active: true}, f)
+	was := form{active: true}
+	f.events = x.meant(f, was)
+	doc := draft(parsed([]byte(fresh)), was, f)
 	r, err := x.call(http.MethodPost, "/Subscription", nil, doc.Bytes(), "")
 	if p, refused := err.(*problem); refused { //nolint:errorlint // call returns it as it is
 		p.locate(doc, f.listed)
@@ -123,6 +125,7 @@ func (x *exchange) change(next func(form) (f form, said bool, err error)) (answe
 		if err != nil {
 			return answer{}, err
 		}
+		f.events = x.meant(f, was)
 		doc := draft(now.doc, was, f)
 		r, err := x.call(http.MethodPut, "/Subscription/"+x.id, nil, doc.Bytes(), now.tag)
 		switch p, refused := err.(*problem); { //nolint:errorlint // call returns it as it is

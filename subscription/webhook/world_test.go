@@ -92,7 +92,11 @@ func newWorld(t testing.TB, change ...func(*webhook.Options)) *world {
 	w := &world{t: t, receiver: &receiver{}, log: &lockedBuffer{}, seen: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	db := storetest.NewModel()
-	table, err := subscription.NewDialectTable("kit", resthook.Dialects()...)
+	o := webhook.Options{Dialect: "kit"}
+	for _, f := range change {
+		f(&o)
+	}
+	table, err := subscription.NewDialectTable("kit", append(resthook.Dialects(), o.Dialects...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +129,7 @@ func newWorld(t testing.TB, change ...func(*webhook.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := webhook.Options{FHIR: w.fhir, Dialect: "kit"}
-	for _, f := range change {
-		f(&o)
-	}
+	o.FHIR = w.fhir
 	w.hooks = webhook.New(o)
 
 	ctx, stop := context.WithCancel(context.Background())

@@ -135,7 +135,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           s.routes(endpoint, counters, o.Dialect),
+		Handler:           s.routes(endpoint, counters, webhook.Options{FHIR: endpoint, Dialect: o.Dialect, Dialects: o.Dialects}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       5 * time.Minute, // a Bundle of --max-bundle over a slow line
 		WriteTimeout:      10 * time.Minute,

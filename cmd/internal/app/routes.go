@@ -19,10 +19,10 @@ import (
 const slowMatcher = 100_000
 
 // routes puts the operator's endpoints beside the FHIR endpoint.
-func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics, dialect string) http.Handler {
+func (s *Server) routes(fhirEndpoint *rest.Server, m *metrics, hooks webhook.Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", fhirEndpoint)
-	webhooks := webhook.New(webhook.Options{FHIR: fhirEndpoint, Dialect: dialect})
+	webhooks := webhook.New(hooks)
 	for _, path := range webhook.Paths() {
 		mux.Handle(path, webhooks)
 		mux.Handle(path+"/", webhooks)
