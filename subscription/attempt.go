@@ -76,8 +76,8 @@ func (d *Deliverer) aging() (ended func()) {
 	}
 }
 
-// launch begins an attempt of n, unless the Deliverer is stopping.
-func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification) bool {
+// launch begins an attempt of n, for which it has a place at an origin, unless the Deliverer is stopping.
+func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification, origin string) bool {
 	if !d.turn() {
 		l.source.returned(n)
 		return false
@@ -100,7 +100,7 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 		l.probed = time.Now()
 	}
 	l.inFlight++
-	d.dispatch(remote, job{l, n})
+	d.dispatch(remote, job{l, n, origin})
 	return true
 }
 

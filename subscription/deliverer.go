@@ -37,6 +37,7 @@ type DelivererOptions struct {
 	// Redact returns the JSON of a Subscription as it may be sent, secrets masked.
 	Redact func(*fhir.Resource) []byte
 
+	Limits  EndpointLimits    // optional
 	Health  HealthPolicy      // optional
 	Drain   time.Duration     // how long attempts under way may take when stopping; optional: 10 s
 	Log     *slog.Logger      // optional: silent
@@ -90,6 +91,8 @@ type Deliverer struct {
 	quiet    chan struct{} // closed once stopping and nothing is under way
 	fatal    error
 
+	origins *origins // has a lock of its own, under which nothing else is locked
+
 	wake  chan struct{} // capacity 1, never closed: fatal was set
 	halt  chan struct{} // closed when stopping begins
 	young chan struct{} // holds a token for each request that began a moment ago
@@ -111,6 +114,7 @@ func NewDeliverer(o DelivererOptions) *Deliverer {
 		jobs:  make(chan job),
 	}
 	d.work.L, d.store.L = &d.mu, &d.mu
+	d.origins = newOrigins(o.Limits, d.turns)
 	d.resuming = true
 	return d
 }
@@ -149,6 +153,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	d.mu.Unlock()
 	own.Wait()
 	d.sends.Wait()
+	d.origins.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.fatal
@@ -268,7 +273,7 @@ func (d *Deliverer) Refresh(id store.Lane) {
 func (d *Deliverer) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Stats{Lanes: len(d.lanes), InFlight: d.inFlight, Stuck: d.stuck}
+	s := Stats{Lanes: len(d.lanes), InFlight: d.inFlight, Waiting: d.origins.held(), Stuck: d.stuck}
 	for _, l := range d.lanes {
 		if !l.oldest.IsZero() && (s.OldestDue.IsZero() || l.oldest.Before(s.OldestDue)) {
 			s.OldestDue = l.oldest
@@ -361,6 +366,15 @@ func (d *Deliverer) rest(l *lane, r rest) {
 		} else {
 			l.timer.Reset(wait)
 		}
+	}
+}
+
+// turns calls a lane that waited for its turn at an endpoint.
+func (d *Deliverer) turns(id store.Lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.lanes[id]; l != nil {
+		d.schedule(l)
 	}
 }
 

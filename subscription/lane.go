@@ -37,7 +37,9 @@ type lane struct {
 	breaker  Breaker
 	order    Order
 	source   source // nil: to be built
-	narrow   bool   // source was built for an open breaker, which asks for one at a time
+	narrow   bool   // source was built for an open breaker or a crowded endpoint: one at a time
+	waits    string // the origin at which the lane waits for its turn; "": at none
+	crowded  bool   // it waited with nothing under way, and keeps no window meanwhile
 	busy     map[uint64]*flight
 	inFlight int
 	unread   map[uint64]int // how often in a row what a notification needs could not be read
@@ -111,6 +113,13 @@ func (d *Deliverer) post(l *lane, m message) {
 
 // step does what there is to do on a lane, without waiting for anything but the store.
 func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
+	waited := l.waits
+	l.waits = ""
+	defer func() {
+		if waited != "" && l.waits != waited {
+			d.origins.forget(waited, l.id, time.Now())
+		}
+	}()
 	l.restart = l.restart || c.resumed
 	for _, m := range c.inbox {
 		if m.result != nil {
@@ -268,14 +277,16 @@ func (d *Deliverer) showHealth(ctx context.Context, l *lane, sub *Subscription, 
 
 // sendDue sends what is due, as far as breaker and order allow, and says what the lane waits for then.
 func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscription, now time.Time) (rest, error) {
-	if l.source != nil && l.narrow != l.breaker.Open {
+	narrow := l.breaker.Open || l.crowded
+	if l.source != nil && l.narrow != narrow {
 		l.setAside()
 	}
 	if l.source == nil || l.order != sub.Order {
-		l.order, l.narrow = sub.Order, l.breaker.Open
+		l.order, l.narrow = sub.Order, narrow
 		l.source = newSource(l, sub)
 	}
 	var r rest
+	origin, _ := originOf(sub.Target.Endpoint)
 	for fills := 0; ; {
 		if len(l.busy) >= mostUnstored {
 			break // until results are stored
@@ -286,7 +297,17 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 			break
 		}
 		if n, ok := l.source.take(now); ok {
-			if !d.launch(remote, l, n) {
+			in, began := d.origins.enter(origin, l.id, now)
+			if began {
+				d.o.Observe(Observation{Kind: LaneHeldBack, Lane: l.id})
+			}
+			if !in {
+				l.source.returned(n)
+				l.waits = origin
+				break // until it is the lane's turn
+			}
+			if !d.launch(remote, l, n, origin) {
+				d.origins.leave(origin, now)
 				break // stopping
 			}
 			continue
@@ -308,11 +329,12 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 		l.breaker = l.breaker.Drained()
 	}
 	r.oldest = l.source.oldest()
-	r.idle = !r.again && r.wake.IsZero() && len(l.busy) == 0
+	r.idle = !r.again && r.wake.IsZero() && len(l.busy) == 0 && l.waits == ""
 	if !r.again && !r.idle {
 		r.wake = earliest(r.wake, l.health.Turns(d.o.Health, now), sub.End)
 	}
-	if l.breaker.Open && len(l.busy) == 0 && !r.again {
+	l.crowded = l.waits != "" && (l.crowded || len(l.busy) == 0)
+	if l.breaker.Open && len(l.busy) == 0 && !r.again || l.crowded && !l.narrow {
 		l.setAside()
 	}
 	return r, nil

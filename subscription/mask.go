@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"net/url"
 	"strings"
 
 	"fhirhook/fhir/tape"
@@ -212,13 +211,5 @@ func sameOrigin(a, b *tape.Doc) bool {
 }
 
 func origin(doc *tape.Doc) (string, bool) {
-	u, err := url.Parse(doc.Root().Path("channel", "endpoint").Text())
-	if err != nil || u.Hostname() == "" {
-		return "", false
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port, true
+	return originOf(doc.Root().Path("channel", "endpoint").Text())
 }

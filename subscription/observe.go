@@ -32,12 +32,14 @@ const (
 	StatusWritten                              // the Subscription shows another status
 	UntriedGivenUp                             // a notification's time ran out behind an open breaker
 	LaneCannotBeRun                            // a lane can't be worked on: see the log
+	LaneHeldBack                               // a lane has something to send and waits for its turn at the endpoint
 )
 
 // Stats is a picture of the Deliverer's work.
 type Stats struct {
 	Lanes     int       // lanes with work: sending, waiting for a retry, or held back
 	InFlight  int       // requests
+	Waiting   int       // lanes that wait for their turn at an endpoint
 	OldestDue time.Time // since when the oldest notification that may be sent has waited for it; zero: none waits
 	Stuck     bool      // results can't be stored
 }

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"time"
 
 	"fhirhook/fhir/store"
 )
@@ -12,8 +13,9 @@ const mostIdle = 32
 
 // job is an attempt to be made.
 type job struct {
-	lane *lane
-	n    store.Notification
+	lane   *lane
+	n      store.Notification
+	origin string // where it takes a place
 }
 
 // dispatch lets a sender make an attempt: one that waits, or a new one.
@@ -32,6 +34,7 @@ func (d *Deliverer) runSender(remote context.Context, j job) {
 		ended := d.aging()
 		r := d.attempt(remote, j.n)
 		ended()
+		d.origins.leave(j.origin, time.Now())
 		stays := d.idle.Add(1) <= mostIdle
 		d.post(j.lane, message{result: &r})
 		if stays {
