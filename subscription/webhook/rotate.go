@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -35,7 +36,7 @@ func (x *exchange) rotate() (answer, error) {
 		body = append(append([]byte(`{"resourceType":"Parameters","parameter":`), list...), '}')
 	}
 	r, err := x.call(http.MethodPost, "/Subscription/"+x.id+"/$rotate-secret", nil, body, "")
-	if p, refused := err.(*problem); refused { //nolint:errorlint // call returns it as it is
+	if p, refused := errors.AsType[*problem](err); refused {
 		for i, f := range p.faults {
 			for _, name := range []string{"secret", "overlap"} {
 				if strings.HasPrefix(f.Detail, name+": ") {

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -52,7 +53,7 @@ func (x *exchange) store(f form) (answer, error) {
 	f.events = x.meant(f, was)
 	doc := draft(parsed([]byte(fresh)), was, f)
 	r, err := x.call(http.MethodPost, "/Subscription", nil, doc.Bytes(), "")
-	if p, refused := err.(*problem); refused { //nolint:errorlint // call returns it as it is
+	if p, refused := errors.AsType[*problem](err); refused {
 		p.locate(doc, f.listed)
 		return answer{}, p
 	} else if err != nil {
@@ -128,7 +129,9 @@ func (x *exchange) change(next func(form) (f form, said bool, err error)) (answe
 		f.events = x.meant(f, was)
 		doc := draft(now.doc, was, f)
 		r, err := x.call(http.MethodPut, "/Subscription/"+x.id, nil, doc.Bytes(), now.tag)
-		switch p, refused := err.(*problem); { //nolint:errorlint // call returns it as it is
+		switch p, refused := errors.AsType[*problem](err); {
+		case err != nil && !refused:
+			return answer{}, err
 		case refused && p.status == http.StatusPreconditionFailed && !x.versioned():
 		case refused && p.status == http.StatusPreconditionFailed:
 			return answer{}, changed()
