@@ -70,6 +70,7 @@ type window struct {
 	unread  bool                 // those that wait must be read (again)
 	wake    time.Time            // when the first of the others that wait falls due
 	turn    bool                 // a retry goes next, if one is due
+	asked   int                  // how often for the head
 }
 
 func newWindow(lane store.Lane, head uint64, size int, busy map[uint64]*flight, longest time.Duration) *window {
@@ -173,6 +174,10 @@ func (w *window) woken() { w.more = true }
 func (w *window) next() time.Time { return w.wake }
 
 func (w *window) head() (uint64, bool) {
+	// It only ever rises, so that an old one stays true, and a lane with much under way need not look each time.
+	if w.asked++; len(w.busy) > windowSize && w.asked%16 != 0 {
+		return 0, false
+	}
 	head := w.scan
 	for _, n := range w.fresh {
 		head = min(head, n.Number)
