@@ -18,26 +18,28 @@ const (
 
 // serveCmd is `fhirhook serve`.
 type serveCmd struct {
-	Listen           string        `help:"Address to listen on." default:"127.0.0.1:8080"`
-	Data             string        `help:"Folder of the embedded store; it is made if it isn't there." default:"./data" type:"path"`
-	BaseURL          string        `help:"URL of the server as clients see it, as in https://fhir.example.org/fhir/R4; used in every absolute URL that is written. Default: from the Host header."`
-	TrustedProxy     []string      `help:"CIDR of a proxy whose X-Forwarded-* headers count (repeatable)." placeholder:"CIDR"`
-	Dev              bool          `help:"For development: endpoints may be http and on loopback. Opens nothing else."`
-	AllowEndpoint    []string      `help:"Let Subscriptions reach this private address range or host (repeatable)." placeholder:"CIDR|HOST[:PORT]"`
-	AllowHTTP        []string      `name:"allow-http" help:"Let Subscriptions reach this range or host without TLS (repeatable)." placeholder:"CIDR|HOST"`
-	Dialect          string        `help:"Dialect of Subscriptions that name none." default:"kit"`
-	SearchParameters string        `help:"Folder with SearchParameter resources (JSON files, Bundles or NDJSON) that count beside R4's." placeholder:"DIR" type:"path"`
-	ErrorAfter       string        `help:"When a Subscription that fails shows status error: consecutive failures, unbroken time." default:"10,1h"`
-	OffAfter         time.Duration `help:"Unbroken failure after which a Subscription is switched off." default:"72h"`
-	KeepAttempts     time.Duration `help:"How long attempts are kept, by whole days." default:"720h"`
-	MaxBody          int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
-	MaxBundle        int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
-	DeleteMultiple   bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
-	EncryptResources bool          `help:"Encrypt the JSON of everything that is stored, not only of Subscriptions, which hold secrets. The search index and what receivers answered stay readable."`
-	keyFlags         `embed:""`
-	Validation       string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
-	Drain            time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
-	LogLevel         string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
+	Listen              string        `help:"Address to listen on." default:"127.0.0.1:8080"`
+	Data                string        `help:"Folder of the embedded store; it is made if it isn't there." default:"./data" type:"path"`
+	BaseURL             string        `help:"URL of the server as clients see it, as in https://fhir.example.org/fhir/R4; used in every absolute URL that is written. Default: from the Host header."`
+	TrustedProxy        []string      `help:"CIDR of a proxy whose X-Forwarded-* headers count (repeatable)." placeholder:"CIDR"`
+	Dev                 bool          `help:"For development: endpoints may be http and on loopback. Opens nothing else."`
+	AllowEndpoint       []string      `help:"Let Subscriptions reach this private address range or host (repeatable)." placeholder:"CIDR|HOST[:PORT]"`
+	AllowHTTP           []string      `name:"allow-http" help:"Let Subscriptions reach this range or host without TLS (repeatable)." placeholder:"CIDR|HOST"`
+	Dialect             string        `help:"Dialect of Subscriptions that name none." default:"kit"`
+	SearchParameters    string        `help:"Folder with SearchParameter resources (JSON files, Bundles or NDJSON) that count beside R4's." placeholder:"DIR" type:"path"`
+	ErrorAfter          string        `help:"When a Subscription that fails shows status error: consecutive failures, unbroken time." default:"10,1h"`
+	OffAfter            time.Duration `help:"Unbroken failure after which a Subscription is switched off." default:"72h"`
+	EndpointConcurrency int           `help:"Requests that may be under way to one endpoint origin (scheme, host, port) at a time, over all Subscriptions; 0: no limit." default:"64"`
+	EndpointRate        float64       `help:"Requests that one endpoint origin is sent in a second, over all Subscriptions; 0: no limit." default:"0"`
+	KeepAttempts        time.Duration `help:"How long attempts are kept, by whole days." default:"720h"`
+	MaxBody             int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
+	MaxBundle           int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
+	DeleteMultiple      bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
+	EncryptResources    bool          `help:"Encrypt the JSON of everything that is stored, not only of Subscriptions, which hold secrets. The search index and what receivers answered stay readable."`
+	keyFlags            `embed:""`
+	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
+	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
+	LogLevel            string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 }
 
 // options turns the flags into what app takes; app names the problems.
@@ -48,6 +50,7 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config) app.O
 		Listen: c.Listen, Data: c.Data, Keys: c.keys(), EncryptResources: c.EncryptResources, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, Dialects: own, Auth: access, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
+		EndpointConcurrency: c.EndpointConcurrency, EndpointRate: c.EndpointRate,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}

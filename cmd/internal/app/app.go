@@ -103,6 +103,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		ID:           subscription.ID,
 		WithStatus:   subscription.WithStatus,
 		Redact:       admitting.Redact,
+		Limits:       o.endpointLimits(),
 		Health:       subscription.HealthPolicy{ErrorFailures: set.errorTries, ErrorAge: set.errorAfter, OffAge: o.OffAfter},
 		Drain:        o.Drain,
 		Log:          o.Log,

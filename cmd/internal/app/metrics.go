@@ -17,6 +17,7 @@ type metrics struct {
 	attempts *prometheus.CounterVec
 	duration prometheus.Histogram
 	statuses prometheus.Counter
+	heldBack prometheus.Counter
 }
 
 // newMetrics registers everything; gauges ask the server when they are read.
@@ -37,12 +38,16 @@ func newMetrics(s *Server) *metrics {
 			Help: "Status changes that the server made on Subscriptions.",
 		}),
 	}
+	m.heldBack = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fhirhook_endpoint_deferrals_total",
+		Help: "How often a Subscription had something to send and had to wait for its turn, because its endpoint's origin was at its limit.",
+	})
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.attempts, m.duration, m.statuses,
+		m.attempts, m.duration, m.statuses, m.heldBack,
 		gauge("fhirhook_log_lag_changes", "Changes that are committed and not yet matched.", func() float64 {
 			last, err := s.last(context.Background())
 			if err != nil {
@@ -63,6 +68,9 @@ func newMetrics(s *Server) *metrics {
 		}),
 		gauge("fhirhook_lanes_active", "Subscriptions with something to send.", func() float64 {
 			return float64(s.deliverer.Stats().Lanes)
+		}),
+		gauge("fhirhook_lanes_waiting_for_endpoint", "Subscriptions that wait for their turn at an endpoint's origin.", func() float64 {
+			return float64(s.deliverer.Stats().Waiting)
 		}),
 		gauge("fhirhook_requests_in_flight", "Requests to endpoints under way.", func() float64 {
 			return float64(s.deliverer.Stats().InFlight)
@@ -93,6 +101,8 @@ func (m *metrics) observe(o subscription.Observation) {
 		m.duration.Observe(o.Duration.Seconds())
 	case subscription.StatusWritten:
 		m.statuses.Inc()
+	case subscription.LaneHeldBack:
+		m.heldBack.Inc()
 	default: // the rest shows in the gauges and in the log
 	}
 }

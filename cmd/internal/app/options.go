@@ -15,6 +15,7 @@ import (
 	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/validate"
+	"fhirhook/subscription"
 )
 
 // ErrConfiguration marks an error that the operator mends in flags, environment or configuration file.
@@ -40,13 +41,17 @@ type Options struct {
 	ErrorAfter       string // failures,duration
 	OffAfter         time.Duration
 	KeepAttempts     time.Duration // 0 is 30 days
-	MaxBody          int64
-	MaxBundle        int64
-	Validation       string // off, structure or strict; "" is structure
-	DeleteMultiple   bool   // conditional deletes may delete several
-	Drain            time.Duration
-	Version          string
-	Log              *slog.Logger `json:"-"`
+	// EndpointConcurrency and EndpointRate bound what one origin of endpoints is asked to take: requests under way, and
+	// requests a second. 0 is no bound.
+	EndpointConcurrency int
+	EndpointRate        float64
+	MaxBody             int64
+	MaxBundle           int64
+	Validation          string // off, structure or strict; "" is structure
+	DeleteMultiple      bool   // conditional deletes may delete several
+	Drain               time.Duration
+	Version             string
+	Log                 *slog.Logger `json:"-"`
 
 	offline bool // don't listen
 }
@@ -94,6 +99,9 @@ func (o Options) read() (settings, problems) {
 	if o.Drain < 0 {
 		p.add("--drain %s must not be below zero", o.Drain)
 	}
+	if o.endpointLimits().Check() != nil {
+		p.add("--endpoint-concurrency %d and --endpoint-rate %v must not be below zero; 0 is no limit", o.EndpointConcurrency, o.EndpointRate)
+	}
 	if o.KeepAttempts < 0 {
 		p.add("--keep-attempts %s must not be below zero", o.KeepAttempts)
 	}
@@ -116,6 +124,10 @@ func (o Options) read() (settings, problems) {
 		}
 	}
 	return s, p
+}
+
+func (o Options) endpointLimits() subscription.EndpointLimits {
+	return subscription.EndpointLimits{Concurrency: o.EndpointConcurrency, Rate: o.EndpointRate}
 }
 
 // readListen keeps a server without authentication on loopback.

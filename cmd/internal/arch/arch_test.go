@@ -42,7 +42,7 @@ var layers = map[string]rule{
 	"fhir/patch":            {level: 3},
 	"fhir/auth":             {level: 4, foreign: []string{"github.com/go-jose/", "github.com/hashicorp/golang-lru/", "golang.org/x/time/rate"}},
 	"fhir/search":           {level: 5},
-	"subscription":          {level: 5},
+	"subscription":          {level: 5, foreign: []string{"golang.org/x/time/rate"}},
 	"subscription/operate":  {level: 7},
 	"subscription/trail":    {level: 6},
 	"subscription/webhook":  {level: 7},
