@@ -22,9 +22,10 @@ import (
 
 // The variables by which this binary, started again, knows what to be.
 const (
-	floorVariable   = "FHIRHOOK_BENCH_FLOOR"   // the floor: its options as JSON
-	serveVariable   = "FHIRHOOK_BENCH_SERVE"   // the server with a CPU profile: its data folder
-	profileVariable = "FHIRHOOK_BENCH_PROFILE" // a folder for CPU profiles of all servers
+	floorVariable    = "FHIRHOOK_BENCH_FLOOR"   // the floor: its options as JSON
+	serveVariable    = "FHIRHOOK_BENCH_SERVE"   // the server with a CPU profile: its data folder
+	receiverVariable = "FHIRHOOK_BENCH_RECEIVE" // a receiver
+	profileVariable  = "FHIRHOOK_BENCH_PROFILE" // a folder for CPU profiles of all servers
 )
 
 // table is printed behind everything else.
@@ -36,6 +37,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(floorVariable) != "":
 		err = serveFloor(ctx, os.Getenv(floorVariable))
+	case os.Getenv(receiverVariable) != "":
+		err = serveReceiver(ctx)
 	case os.Getenv(serveVariable) != "":
 		err = serveProfiled(ctx, os.Getenv(serveVariable))
 	default:
