@@ -168,6 +168,9 @@ func (c *checking) headers() {
 		if s.Form != "" {
 			c.problem("the signature has a form, but no header to stand in")
 		}
+		if _, taken := seen[strings.ToLower(plainSignature)]; taken {
+			c.problem("header %s is where the signature stands that a Subscription asks for", plainSignature)
+		}
 		return
 	}
 	c.headerName(s.Header)

@@ -62,6 +62,10 @@ func TestDialect_Check_namesTheProblem(t *testing.T) {
 		{"a signature without header", func(d *resthook.Dialect) { d.Signature.Header = "" }, "the signature has a form, but no header"},
 		{"a signature in a reserved header", func(d *resthook.Dialect) { d.Signature.Header = "webhook-signature" }, "header webhook-signature is reserved"},
 		{"a signature in an own header", func(d *resthook.Dialect) { d.Signature.Header = "x-acme-id" }, "both the signature's and one of the dialect's"},
+		{"a header where a Subscription's signature would stand", func(d *resthook.Dialect) {
+			d.Signature = resthook.Signature{}
+			head("x-signature", "x", "")(d)
+		}, "header X-Signature is where the signature stands"},
 		{"no success", func(d *resthook.Dialect) { d.Success = nil }, "no status counts as success"},
 		{"no timeout", func(d *resthook.Dialect) { d.Timeout = 0 }, "a timeout of 0s is impossible"},
 		{"a timeout of an hour", func(d *resthook.Dialect) { d.Timeout = time.Hour }, "a timeout of 1h0m0s is impossible"},

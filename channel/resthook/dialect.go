@@ -80,6 +80,9 @@ func (d Dialect) DeleteCarriesVersion() bool { return strings.Contains(d.Delete.
 // CanDelete tells whether the dialect has a message for deletions.
 func (d Dialect) CanDelete() bool { return d.Delete.Method != "" }
 
+// plainSignature is the header of a signature that a Subscription asks for where its dialect has none.
+const plainSignature = "X-Signature"
+
 // For narrows a dialect to a Subscription: its payload decides the content type where the dialect leaves it
 // open, its signature form, timeout and success codes replace the dialect's, and Change becomes the form that it will get.
 // The result is what ParseHeader needs.
@@ -90,7 +93,7 @@ func (d Dialect) For(t channel.Target) Dialect {
 	if t.Signature != "" {
 		d.Signature.Form = t.Signature
 		if d.Signature.Header == "" {
-			d.Signature.Header = "X-Signature"
+			d.Signature.Header = plainSignature
 		}
 	}
 	if t.Timeout > 0 {
