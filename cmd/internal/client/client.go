@@ -150,13 +150,22 @@ func (c *Client) do(ctx context.Context, r request, into any) (reply, error) {
 	return reply{status: res.StatusCode, header: res.Header}, nil
 }
 
+// errInterrupted is context.Canceled as a person reads it.
+var errInterrupted = fmt.Errorf("interrupted%w", silent{context.Canceled})
+
+// silent is an error that is there to be found, not to be read.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
+
 // unreached explains why there is no answer.
 func (c *Client) unreached(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s gave no answer in time", c.base)
 	case ctx.Err() != nil:
-		return context.Canceled
+		return errInterrupted
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the URL, whose query may be long
