@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/patch"
 	"fhirhook/fhir/store"
 )
@@ -9,6 +10,7 @@ import (
 // call is one interaction, as a request of its own or as an entry of a Bundle.
 type call struct {
 	code   interaction
+	who    *auth.Principal // who calls; nil: nobody found out, and nothing is allowed
 	tenant string
 	base   string // [base], for absolute URLs
 	target target

@@ -20,8 +20,7 @@ func (s *Server) createOnce(ctx context.Context, tx store.Writer, w write) (answ
 	if match == nil {
 		key := w.key()
 		key.ID = w.fresh
-		saved, err := store.Create(tx, key, w.in, s.admit(tx, key))
-		return s.saved(w.call, saved), err
+		return s.make(tx, w, key, w.in)
 	}
 	a := s.saved(w.call, store.Saved{Resource: match})
 	a.located = true // the client looks there for what it wanted to create
@@ -69,6 +68,9 @@ func (s *Server) selected(ctx context.Context, tx store.Writer, w write) ([]fhir
 func (s *Server) removeAll(tx store.Writer, w write, keys []fhir.Key) (answer, error) {
 	var last store.Saved
 	for _, key := range keys {
+		if err := s.permitDelete(tx, w.call, key); err != nil {
+			return answer{}, err
+		}
 		err := s.writable(key)
 		if err != nil {
 			return answer{}, err
@@ -134,7 +136,7 @@ func (s *Server) matches(ctx context.Context, r store.Reader, c *call, t fhir.Ty
 	if !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Value != "" }) {
 		return nil, fhir.Errorf(fhir.Required, where, "the condition is empty and would select every %s: name at least one parameter with a value", t)
 	}
-	return s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}}, most)
+	return s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}, Sees: c.sight(t)}, most)
 }
 
 // current is the version of key that is there now, nil if there is none or it is deleted.

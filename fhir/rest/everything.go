@@ -14,7 +14,7 @@ import (
 // everything is Patient/{id}/$everything and Patient/$everything (R4 patient-operation-everything.html): the
 // compartment of the patient, or of all, and what its resources refer to, in pages.
 func (s *Server) everything(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
-	c := &call{code: "$everything", tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}
+	c := &call{code: "$everything", who: r.Who, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}
 	around, err := readEverything(c, r)
 	if err != nil {
 		return OperationAnswer{}, err
@@ -24,7 +24,7 @@ func (s *Server) everything(ctx context.Context, r OperationRequest) (OperationA
 		return OperationAnswer{Status: a.status, Body: a.body}, err
 	}
 	err = s.DB.View(ctx, func(tx store.Reader) error {
-		_, err := s.readIn(ctx, tx, &call{code: read, tenant: r.Tenant, target: c.target})
+		_, err := s.readIn(ctx, tx, &call{code: read, who: r.Who, tenant: r.Tenant, target: c.target})
 		return err
 	})
 	if err != nil {

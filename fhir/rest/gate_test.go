@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 )
 
 // maskingGate hides a word on every read path, refuses another, and puts a status in.
 type maskingGate struct{}
 
-func (g maskingGate) Admission(store.Reader, string) store.Admit { return g.admit }
+func (g maskingGate) Admission(store.Reader, string, *auth.Principal) store.Admit { return g.admit }
 
 func (maskingGate) admit(in fhir.Incoming, prev *fhir.Resource, _ time.Time) (fhir.Incoming, error) {
 	switch raw := string(in.Doc.Bytes()); {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 )
 
@@ -48,16 +49,26 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 	if err != nil {
 		return answer{}, err
 	}
+	p := auth.Search
+	if c.target.id != "" {
+		p = auth.Read
+	}
+	if err := c.permit(p, c.target.typ); err != nil {
+		return answer{}, err
+	}
 	b := bundle{kind: "history"}
 	var only *fhir.Resource
 	if c.target.id != "" {
 		newest, shown, err := s.lookUp(ctx, r, c)
+		if err == nil {
+			err = s.known(r, c, newest)
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			return answer{}, unknownVersion(c)
 		} else if err != nil {
 			return answer{}, err
 		}
-		if versions := int(newest.Version); q.all() { //nolint:gosec // versions are counted from 1
+		if versions := int(newest.Version); q.all() && c.access().Entirely(p, c.target.typ) { //nolint:gosec // versions are counted from 1
 			b.total = &versions
 		}
 		if shown {
@@ -79,6 +90,12 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 		walked++
 		last = change.Seq
 		shown, err := q.at.shows(r, change.Resource)
+		if err != nil {
+			return answer{}, err
+		}
+		if shown {
+			shown, err = s.allows(r, c, p, change.Resource)
+		}
 		if err != nil {
 			return answer{}, err
 		}

@@ -18,7 +18,7 @@ import (
 func (s *Server) meta(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
 	var a answer
 	err := s.DB.View(ctx, func(tx store.Reader) (err error) {
-		a, err = s.readIn(ctx, tx, &call{code: read, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}})
+		a, err = s.readIn(ctx, tx, &call{code: read, who: r.Who, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}})
 		return err
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *Server) changeMeta(ctx context.Context, r OperationRequest, change func
 	if err != nil {
 		return OperationAnswer{}, err
 	}
-	w := write{call: &call{code: patchOne, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}}
+	w := write{call: &call{code: patchOne, who: r.Who, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}}
 	var a answer
 	_, err = s.DB.Update(ctx, r.Origin, func(tx store.Writer) error {
 		stored, err := current(tx, r.Key())

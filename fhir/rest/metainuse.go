@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
 )
@@ -36,6 +37,10 @@ func (s *Server) metaInUse(ctx context.Context, r OperationRequest) (OperationAn
 	if r.Type == "" {
 		types = fhir.Types()
 	}
+	if !r.Who.Access().Entirely(auth.Search, r.Type) && r.Type != "" {
+		return OperationAnswer{}, r.Who.Refuse(auth.Search, r.Type)
+	}
+	types = slices.DeleteFunc(types, func(t fhir.Type) bool { return !r.Who.Access().Entirely(auth.Search, t) })
 	use := labels{}
 	var at store.Seq
 	for _, t := range types {

@@ -13,6 +13,7 @@ import (
 	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 )
 
@@ -38,6 +39,10 @@ type Operation struct {
 	Level   Level
 	Types   []fhir.Type // that it is offered on; none: every type
 	Methods []string    // GET is HEAD, too
+	// Needs is what a caller has to be allowed to do with the resource, or with some of the type; 0: Handle finds out
+	// by Who. Admin keeps it to administrators.
+	Needs auth.Permissions
+	Admin bool
 	// Handle carries it out. An *fhir.Error is answered as it says, every other error as a 500.
 	Handle func(context.Context, OperationRequest) (OperationAnswer, error)
 
@@ -49,6 +54,7 @@ type Operation struct {
 type OperationRequest struct {
 	Method string
 	Base   string // [base], for absolute URLs
+	Who    *auth.Principal
 	Tenant string
 	Type   fhir.Type
 	ID     string
@@ -143,8 +149,11 @@ func (s *Server) runOperation(c echo.Context, path string, o Operation) error {
 	if o.Level == OnInstance && !fhir.ValidID(call.target.id) {
 		return unknownVersion(call)
 	}
+	if err := s.permitOperation(c.Request().Context(), call, o); err != nil {
+		return err
+	}
 	a, err := o.Handle(c.Request().Context(), OperationRequest{
-		Method: c.Request().Method, Base: call.base, Tenant: call.tenant, Type: call.target.typ, ID: call.target.id,
+		Method: c.Request().Method, Base: call.base, Who: call.who, Tenant: call.tenant, Type: call.target.typ, ID: call.target.id,
 		Query: call.target.query, Body: call.in, Origin: call.origin,
 	})
 	if err != nil {

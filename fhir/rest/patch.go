@@ -110,12 +110,15 @@ func (s *Server) patchIn(tx store.Writer, w write, key fhir.Key) (answer, error)
 	if err := s.writable(key); err != nil {
 		return answer{}, err
 	}
+	prior, err := s.prior(tx, w.call, key)
+	if err != nil {
+		return answer{}, err
+	}
 	in, err := s.patched(tx, w, key)
 	if err != nil {
 		return answer{}, err
 	}
-	saved, err := store.Update(tx, key, in, w.cond.ifMatch, s.admit(tx, key))
-	return s.saved(w.call, saved), err
+	return s.replace(tx, w, key, prior, in)
 }
 
 // patched is the current version of a resource with the patch applied. It goes on as what a client could have

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
@@ -32,7 +33,13 @@ func (s *Server) readIn(ctx context.Context, r store.Reader, c *call) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
+	if err := c.permit(auth.Read, c.target.typ); err != nil {
+		return answer{}, err
+	}
 	found, _, err := s.lookUp(ctx, r, c)
+	if err == nil {
+		err = s.known(r, c, found)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return answer{}, unknownVersion(c)

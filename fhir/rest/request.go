@@ -69,6 +69,9 @@ func (q *request) call(s *Server, r route) (*call, error) {
 		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), inner: q.c.Param("inner"), query: query},
 		origin: store.Origin{RequestID: q.id},
 	}
+	if err := q.identify(c); err != nil {
+		return nil, err
+	}
 	if c.origin.Server, err = s.quiet(in.Header); err != nil {
 		return nil, err
 	}

@@ -91,6 +91,7 @@ func (s *Server) fail(err error, c echo.Context) {
 	if o.Status == http.StatusServiceUnavailable || o.Status == http.StatusTooManyRequests {
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	}
+	challenge(header, err)
 	header.Del("ETag")
 	if err := q.write(o.Status, body); err != nil {
 		s.Log.Debug("answer not written", "request_id", q.id, "error", err)

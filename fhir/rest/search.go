@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/search"
 )
 
@@ -25,8 +26,11 @@ func (s *Server) searchAround(ctx context.Context, c *call, t fhir.Type, around 
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
+	if err := c.permit(auth.Search, t); err != nil {
+		return answer{}, err
+	}
 	page, err := s.Search.Search(ctx, search.Request{
-		Tenant: c.tenant, Type: t, Params: c.target.query, Compartment: around, Strict: c.prefer.strict, Bases: []string{c.base},
+		Tenant: c.tenant, Type: t, Params: c.target.query, Compartment: around, Strict: c.prefer.strict, Bases: []string{c.base}, Sees: c.sight(t),
 	})
 	if err != nil {
 		return answer{}, err

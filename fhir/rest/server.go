@@ -14,6 +14,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
@@ -25,6 +26,10 @@ const Prefix = "/fhir/R4"
 type Options struct {
 	DB     store.DB
 	Search Searcher
+	// Authenticator finds out who calls. nil: no authentication is configured, and everybody may do everything.
+	Authenticator Authenticator
+	// Env is the surroundings in which it is decided what callers may see; Now and Lookup don't count.
+	Env criteria.Env
 	Gate   Gate // nil: resources pass as they are
 	// Definitions tells a tenant's search parameters, for the CapabilityStatement. nil: none.
 	Definitions func(ctx context.Context, tenant string) (*criteria.Definitions, error)
@@ -94,6 +99,9 @@ func New(o Options) (*Server, error) {
 	if o.Gate == nil {
 		o.Gate = open{}
 	}
+	if o.Authenticator == nil {
+		o.Authenticator = (*auth.Authenticator)(nil)
+	}
 	if o.Validator == nil {
 		o.Validator = noValidator{}
 	}
@@ -139,7 +147,7 @@ func parseBase(raw string) (string, error) {
 type Gate interface {
 	// Admission judges the writes of a tenant inside a transaction: it may refuse what a client wrote, or put in
 	// what the server owns. What the transaction wrote before counts.
-	Admission(tx store.Reader, tenant string) store.Admit
+	Admission(tx store.Reader, tenant string, who *auth.Principal) store.Admit
 	// Redact returns the JSON that may be shown: every read path asks it.
 	Redact(r *fhir.Resource) []byte
 	// Echo returns the JSON of the answer to a create; sent is what the client sent a moment ago.
@@ -149,6 +157,6 @@ type Gate interface {
 // open is the Gate that guards nothing.
 type open struct{}
 
-func (open) Admission(store.Reader, string) store.Admit    { return nil }
+func (open) Admission(store.Reader, string, *auth.Principal) store.Admit { return nil }
 func (open) Redact(r *fhir.Resource) []byte                { return r.JSON }
 func (open) Echo(r *fhir.Resource, _ fhir.Incoming) []byte { return r.JSON }

@@ -210,6 +210,9 @@ func (run *transactionRun) resolveConditions(ctx context.Context, resources []fh
 		}
 		if w := run.plan.writes[i]; w.code == patchOne {
 			var err error
+			if _, err = run.prior(run.tx, w.call, run.keys[i]); err != nil {
+				return atEntry(i, err)
+			}
 			if w.patch, err = repatched(w.patch, in); err == nil {
 				in, err = run.patched(run.tx, w, run.keys[i])
 			}
@@ -300,8 +303,7 @@ func (run *transactionRun) store(i int, in fhir.Incoming) error {
 		}
 		return err
 	}
-	saved, err := store.Create(run.tx, run.keys[i], in, run.admit(run.tx, run.keys[i]))
-	run.answers[i] = run.saved(w.call, saved)
+	run.answers[i], err = run.make(run.tx, w, run.keys[i], in)
 	return err
 }
 

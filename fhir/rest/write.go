@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 )
 
@@ -112,8 +113,7 @@ func (s *Server) run(ctx context.Context, tx store.Writer, w write) (answer, err
 	case w.code == create:
 		key := w.key()
 		key.ID = w.fresh
-		saved, err := store.Create(tx, key, w.in, s.admit(tx, key))
-		return s.saved(w.call, saved), err
+		return s.make(tx, w, key, w.in)
 	case w.target.id == "" && w.code == remove:
 		keys, err := s.selected(ctx, tx, w)
 		if err != nil {
@@ -143,6 +143,10 @@ func (s *Server) put(tx store.Writer, w write, key fhir.Key) (answer, error) {
 	if err := s.writable(key); err != nil {
 		return answer{}, err
 	}
+	prior, err := s.prior(tx, w.call, key)
+	if err != nil {
+		return answer{}, err
+	}
 	if len(w.cond.ifNoneMatch) > 0 {
 		there, err := current(tx, key)
 		if err != nil {
@@ -152,7 +156,27 @@ func (s *Server) put(tx store.Writer, w write, key fhir.Key) (answer, error) {
 			return answer{}, fhir.Errorf(fhir.PreconditionFailed, "http.If-None-Match", "%s exists already (version %s)", key, there.VersionID())
 		}
 	}
-	saved, err := store.Update(tx, key, w.in, w.cond.ifMatch, s.admit(tx, key))
+	return s.replace(tx, w, key, prior, w.in)
+}
+
+// make writes the first version of a resource under an id that was drawn.
+func (s *Server) make(tx store.Writer, w write, key fhir.Key, in fhir.Incoming) (answer, error) {
+	if err := w.permit(auth.Create, key.Type); err != nil {
+		return answer{}, err
+	}
+	saved, err := store.Create(tx, key, in, s.admit(tx, w.call))
+	if err == nil {
+		err = s.permitChange(w.call, nil, saved)
+	}
+	return s.saved(w.call, saved), err
+}
+
+// replace writes the next version of a resource; prior tells what stands there.
+func (s *Server) replace(tx store.Writer, w write, key fhir.Key, prior *fhir.Resource, in fhir.Incoming) (answer, error) {
+	saved, err := store.Update(tx, key, in, w.cond.ifMatch, s.admit(tx, w.call))
+	if err == nil {
+		err = s.permitChange(w.call, prior, saved)
+	}
 	return s.saved(w.call, saved), err
 }
 
@@ -173,6 +197,7 @@ func (s *Server) saved(c *call, saved store.Saved) answer {
 	}
 	switch {
 	case c.prefer.ret == minimal:
+	case c.code != create && c.code != update && !c.access().Sees(r, s.Env): // who may patch may not read for that
 	case c.prefer.ret == asOutcome:
 		a.outcome, a.body = true, operationOutcome(newIssue("information", "informational", text, ""))
 	case c.code == create && saved.Changed:

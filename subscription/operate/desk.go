@@ -11,6 +11,7 @@ import (
 	"fhirhook/channel"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
 	"fhirhook/subscription"
@@ -65,19 +66,19 @@ func (d *Desk) Operations() []rest.Operation {
 	own := []fhir.Type{fhir.Subscription}
 	get, post := []string{http.MethodGet}, []string{http.MethodPost}
 	return []rest.Operation{
-		{Name: "ping", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.ping},
-		{Name: "deliveries", Level: rest.OnType, Types: own, Methods: get, Handle: d.deliveries},
-		{Name: "deliveries", Level: rest.OnInstance, Methods: get, Handle: d.deliveries},
-		{Name: "redeliver", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.redeliver},
-		{Name: "backfill", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.backfill},
-		{Name: "job", Level: rest.OnInstance, Types: own, Methods: []string{http.MethodGet, http.MethodDelete}, Handle: d.job},
-		{Name: "rotate-secret", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.rotateSecret},
-		{Name: "explain", Level: rest.OnInstance, Types: own, Methods: post, Handle: d.explain},
-		{Name: "status", Level: rest.OnType, Types: own, Methods: get, Handle: d.status},
-		{Name: "status", Level: rest.OnInstance, Types: own, Methods: get, Handle: d.status},
-		{Name: "plan", Level: rest.OnType, Types: own, Methods: get, Handle: d.plan},
-		{Name: "plan", Level: rest.OnInstance, Types: own, Methods: get, Handle: d.plan},
-		{Name: "resend", Level: rest.OnInstance, Methods: post, Handle: d.resend},
+		{Name: "ping", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Update, Handle: d.ping},
+		{Name: "deliveries", Level: rest.OnType, Types: own, Methods: get, Needs: auth.Search, Handle: d.deliveries},
+		{Name: "deliveries", Level: rest.OnInstance, Methods: get, Needs: auth.Read, Handle: d.deliveries},
+		{Name: "redeliver", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Update, Handle: d.redeliver},
+		{Name: "backfill", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Update, Handle: d.backfill},
+		{Name: "job", Level: rest.OnInstance, Types: own, Methods: []string{http.MethodGet, http.MethodDelete}, Needs: auth.Update, Handle: d.job},
+		{Name: "rotate-secret", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Update, Handle: d.rotateSecret},
+		{Name: "explain", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Read, Handle: d.explain},
+		{Name: "status", Level: rest.OnType, Types: own, Methods: get, Needs: auth.Search, Handle: d.status},
+		{Name: "status", Level: rest.OnInstance, Types: own, Methods: get, Needs: auth.Read, Handle: d.status},
+		{Name: "plan", Level: rest.OnType, Types: own, Methods: get, Needs: auth.Search, Handle: d.plan},
+		{Name: "plan", Level: rest.OnInstance, Types: own, Methods: get, Needs: auth.Read, Handle: d.plan},
+		{Name: "resend", Level: rest.OnInstance, Methods: post, Admin: true, Handle: d.resend},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"fhirhook/channel/resthook"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
@@ -84,7 +85,7 @@ func refuse(channel.Message) error {
 // gate is the Gate without definitions of a tenant's own.
 type gate struct{ *subscription.Gate }
 
-func (g gate) Admission(store.Reader, string) store.Admit { return g.Admit }
+func (g gate) Admission(store.Reader, string, *auth.Principal) store.Admit { return g.Admit }
 
 // world is a whole server without sockets.
 type world struct {

@@ -17,6 +17,7 @@ import (
 	"fhirhook/channel/resthook"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
@@ -55,7 +56,7 @@ func (r *receiver) all() []channel.Message {
 
 type gate struct{ *subscription.Gate }
 
-func (g gate) Admission(store.Reader, string) store.Admit { return g.Admit }
+func (g gate) Admission(store.Reader, string, *auth.Principal) store.Admit { return g.Admit }
 
 // site is where the server is, as its clients know it.
 const site = "https://hooks.example"

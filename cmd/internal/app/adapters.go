@@ -52,5 +52,13 @@ func showsAttempts(currents *subscription.Currents) func(context.Context, store.
 	}
 }
 
-// tenants lists whose search parameters are indexed: all that there are.
-func tenants(context.Context) ([]string, error) { return []string{fhir.DefaultTenant}, nil }
+// shown is what a search may know of a resource: of a Subscription what its readers see, or else its secrets could be
+// guessed by searching for them.
+func shown(redact func(*fhir.Resource) []byte) func(*fhir.Resource) *fhir.Resource {
+	return func(r *fhir.Resource) *fhir.Resource {
+		if r.Key.Type != fhir.Subscription || r.Deleted {
+			return r
+		}
+		return &fhir.Resource{Key: r.Key, Version: r.Version, Updated: r.Updated, JSON: redact(r)}
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"fhirhook/channel/resthook"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
@@ -37,6 +38,7 @@ type Server struct {
 	drain     time.Duration
 	base      string
 	db        store.DB
+	auth      *auth.Authenticator
 	listener  net.Listener
 	http      *http.Server
 	index     *search.Index
@@ -69,6 +71,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	who, err := o.authenticator(definitions)
+	if err != nil {
+		return nil, err
+	}
+	s.auth = who
 	db, err := bolt.Open(o.Data, bolt.Options{Sealing: sealing})
 	if err != nil {
 		return nil, err
@@ -114,9 +121,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	catalogue := search.NewCatalogue(definitions, o.Log)
 	s.index = search.NewIndex(s.db, definitions, indexing)
-	s.own = search.NewOwnIndex(s.db, catalogue, tenants, indexing)
+	s.own = search.NewOwnIndex(s.db, catalogue, func(context.Context) ([]string, error) { return o.tenants(), nil }, indexing)
 	virtuals := []search.Virtual{trail.New(trail.Options{Queue: s.db.Queue(), Site: s.base, Shown: showsAttempts(currents)})}
-	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Virtuals: virtuals, Log: o.Log})
+	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Virtuals: virtuals, Show: shown(admitting.Redact), Log: o.Log})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
 		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver, Referrers: engine.Referrers,
 	})
@@ -125,7 +132,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
-		DB: s.db, Search: searcher{engine, env}, Virtuals: virtuals,
+		DB: s.db, Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Env: env,
 		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
@@ -136,7 +143,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           s.routes(endpoint, counters, webhook.Options{FHIR: endpoint, Dialect: o.Dialect, Dialects: o.Dialects}),
+		Handler:           s.routes(endpoint, counters, webhook.Options{FHIR: endpoint, Tenant: tenantOf(who), Dialect: o.Dialect, Dialects: o.Dialects}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       5 * time.Minute, // a Bundle of --max-bundle over a slow line
 		WriteTimeout:      10 * time.Minute,
@@ -165,7 +172,9 @@ func (o Options) prepare() (set settings, p parts, err error) {
 	}
 	p.dialects = o.readDialects(&wrong)
 	p.definitions = loadDefinitions(o.SearchParameters, &wrong, o.Log)
-	o.readAuthentication(p.definitions, &wrong)
+	if err := o.Auth.Check(p.definitions, o.Dev); err != nil {
+		wrong.add("%w", err)
+	}
 	return set, p, wrong.err()
 }
 
@@ -238,6 +247,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.own.Run(matching); err != nil {
 			errs.add("index of search parameters", err)
 		}
+	})
+	matchers.Go(func() { // stops when matching is cancelled
+		errs.add("authentication", s.auth.Run(matching))
 	})
 	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher
 		if err := s.deliverer.Run(delivering); err != nil {

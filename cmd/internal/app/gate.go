@@ -6,6 +6,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 	"fhirhook/subscription"
@@ -22,7 +23,7 @@ type gate struct {
 }
 
 // Admission implements rest.Gate.
-func (g gate) Admission(tx store.Reader, tenant string) store.Admit {
+func (g gate) Admission(tx store.Reader, tenant string, who *auth.Principal) store.Admit {
 	return func(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir.Incoming, error) {
 		switch in.Type {
 		case fhir.SearchParameter:
