@@ -71,20 +71,21 @@ var special6 = table(
 
 // metadataAddresses answer any process on a cloud machine with its credentials. Some lie in public ranges.
 var metadataAddresses = map[netip.Addr]bool{
-	netip.MustParseAddr("169.254.169.254"): true, // AWS, Azure, Google, OpenStack and most others
-	netip.MustParseAddr("169.254.169.253"): true, // AWS resolver
-	netip.MustParseAddr("169.254.170.2"):   true, // AWS container credentials
-	netip.MustParseAddr("169.254.170.23"):  true, // AWS pod identity
-	netip.MustParseAddr("169.254.0.23"):    true, // Tencent
-	netip.MustParseAddr("169.254.42.42"):   true, // Scaleway
-	netip.MustParseAddr("100.100.100.200"): true, // Alibaba
-	netip.MustParseAddr("168.63.129.16"):   true, // Azure's host
-	netip.MustParseAddr("192.0.0.192"):     true, // Oracle
-	netip.MustParseAddr("fd00:ec2::254"):   true, // AWS
-	netip.MustParseAddr("fd00:ec2::23"):    true, // AWS pod identity
-	netip.MustParseAddr("fd20:ce::254"):    true, // Google
-	netip.MustParseAddr("fe80::a9fe:a9fe"): true, // OpenStack
-	netip.MustParseAddr("fd00:42::42"):     true, // Scaleway
+	netip.MustParseAddr("169.254.169.254"):    true, // AWS, Azure, Google, OpenStack and most others
+	netip.MustParseAddr("169.254.169.253"):    true, // AWS resolver
+	netip.MustParseAddr("169.254.170.2"):      true, // AWS container credentials
+	netip.MustParseAddr("169.254.170.23"):     true, // AWS pod identity
+	netip.MustParseAddr("169.254.0.23"):       true, // Tencent
+	netip.MustParseAddr("169.254.42.42"):      true, // Scaleway
+	netip.MustParseAddr("100.100.100.200"):    true, // Alibaba
+	netip.MustParseAddr("168.63.129.16"):      true, // Azure's host
+	netip.MustParseAddr("192.0.0.192"):        true, // Oracle
+	netip.MustParseAddr("fd00:ec2::254"):      true, // AWS
+	netip.MustParseAddr("fd00:ec2::23"):       true, // AWS pod identity
+	netip.MustParseAddr("fd20:ce::254"):       true, // Google
+	netip.MustParseAddr("fe80::a9fe:a9fe"):    true, // OpenStack
+	netip.MustParseAddr("fd00:c1::a9fe:a9fe"): true, // Oracle
+	netip.MustParseAddr("fd00:42::42"):        true, // Scaleway
 }
 
 // metadataNames are names that resolve to them inside a cloud.
@@ -154,6 +155,15 @@ var (
 func embedded(a netip.Addr) []netip.Addr {
 	b := a.As16()
 	at := func(i, j, k, l int) netip.Addr { return netip.AddrFrom4([4]byte{b[i], b[j], b[k], b[l]}) }
+	found := translated(a, b, at)
+	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
+		found = append(found, at(12, 13, 14, 15)) // ISATAP (RFC 5214 6.1), whatever the prefix
+	}
+	return found
+}
+
+// translated returns those that its prefix tells of.
+func translated(a netip.Addr, b [16]byte, at func(i, j, k, l int) netip.Addr) []netip.Addr {
 	switch {
 	case a == netip.IPv6Unspecified(), a == netip.IPv6Loopback():
 		return nil

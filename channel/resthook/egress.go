@@ -13,11 +13,13 @@ import (
 //
 // Dev opens http and loopback addresses. An Endpoints rule opens what it names to any scheme that is open
 // there, an HTTP rule opens http to what it names: a private host over http needs both. A metadata address is
-// opened only by an Endpoints rule of its own.
+// opened only by an Endpoints rule of its own, a port of another protocol by one that names the port. What a Deny
+// rule names stays closed, whatever else is open.
 type Policy struct {
 	Dev       bool
 	Endpoints []Rule
 	HTTP      []Rule
+	Deny      []Rule
 }
 
 // Rule names addresses, or a host by its name. A host's rule holds for whatever the name resolves to.
@@ -27,32 +29,60 @@ type Rule struct {
 	port   uint16       // 0: any
 }
 
-// NewPolicy reads --dev, --allow-endpoint (CIDR or host[:port]) and --allow-http (CIDR or host). The error
-// names every value that can't be used.
+// PolicyOptions are the flags that make a Policy, as they were given.
+type PolicyOptions struct {
+	Dev       bool
+	Endpoints []string // --allow-endpoint CIDR|HOST[:PORT]
+	HTTP      []string // --allow-http CIDR|HOST
+	Deny      []string // --deny-endpoint CIDR|HOST[:PORT]
+}
+
+// NewPolicy is PolicyOptions.Policy without a deny list.
 func NewPolicy(dev bool, endpoints, http []string) (Policy, error) {
-	p := Policy{Dev: dev}
+	return PolicyOptions{Dev: dev, Endpoints: endpoints, HTTP: http}.Policy()
+}
+
+// Policy reads the flags. The error names every value that can't be used, and every pair that contradicts itself.
+func (o PolicyOptions) Policy() (Policy, error) {
+	p := Policy{Dev: o.Dev}
 	var errs []error
-	for _, s := range endpoints {
-		r, err := parseRule(s)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--allow-endpoint %s: %w", s, err))
+	read := func(flag string, values []string, check func(Rule) error) (rules []Rule) {
+		for _, s := range values {
+			r, err := parseRule(s)
+			if err == nil && check != nil {
+				err = check(r)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s %s: %w", flag, s, err))
+				continue
+			}
+			rules = append(rules, r)
 		}
-		p.Endpoints = append(p.Endpoints, r)
+		return rules
 	}
-	for _, s := range http {
-		r, err := parseRule(s)
-		if err == nil && r.port != 0 {
-			err = errors.New("a port can't be named here")
+	p.Endpoints = read("--allow-endpoint", o.Endpoints, nil)
+	p.HTTP = read("--allow-http", o.HTTP, checkHTTP)
+	p.Deny = read("--deny-endpoint", o.Deny, func(r Rule) error {
+		if slices.Contains(p.Endpoints, r) || slices.Contains(p.HTTP, r) {
+			return errors.New("it is allowed as well, and what is denied stays closed: drop one of the two")
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--allow-http %s: %w", s, err))
-		}
-		p.HTTP = append(p.HTTP, r)
-	}
+		return nil
+	})
 	if len(errs) > 0 {
 		return Policy{}, errors.Join(errs...)
 	}
 	return p, nil
+}
+
+func checkHTTP(r Rule) error {
+	switch {
+	case r.port != 0:
+		return errors.New("a port can't be named here")
+	case r.prefix.IsValid() && r.prefix.Bits() == 0:
+		return errors.New("this would send health data unencrypted to any address; name the ranges or hosts that have no TLS")
+	default:
+		return nil
+	}
 }
 
 func parseRule(s string) (Rule, error) {
@@ -129,6 +159,9 @@ func (p Policy) address(host string, port uint16, a netip.Addr) error {
 		return blocked("%s has a zone, which only addresses of the local link have", a)
 	}
 	a = a.Unmap()
+	if p.denies(host, port, a) {
+		return denied(host, a)
+	}
 	k, inner := judge(a)
 	if k == public {
 		return nil
@@ -157,6 +190,44 @@ func (p Policy) address(host string, port uint16, a netip.Addr) error {
 		return blocked("%s is %s, where no endpoint can be", subject, k.words())
 	}
 	return blocked("%s is %s; ask the operator to allow it with --allow-endpoint %s/%d", subject, k.words(), a, a.BitLen())
+}
+
+// denies tells whether a Deny rule names a host, its address, or the address that this one leads to. An address
+// that isn't known yet is the zero Addr.
+func (p Policy) denies(host string, port uint16, a netip.Addr) bool {
+	return slices.ContainsFunc(p.Deny, func(r Rule) bool {
+		return r.fits(host, port, a) || a.Is6() && slices.ContainsFunc(embedded(a), func(inner netip.Addr) bool { return r.fits(host, port, inner) })
+	})
+}
+
+func denied(host string, a netip.Addr) error {
+	subject := host
+	if text := a.String(); a.IsValid() && host != text {
+		subject = host + " resolves to " + text + ", which"
+	}
+	return blocked("%s is closed by the operator (--deny-endpoint)", subject)
+}
+
+// port judges the port of a host; the zero Addr if it isn't known yet what the host stands for.
+func (p Policy) port(host string, port uint16, a netip.Addr) error {
+	service, other := otherServices[port]
+	if !other {
+		return nil
+	}
+	a = a.Unmap()
+	if p.Dev && (a.IsLoopback() || !a.IsValid() && localName(host)) {
+		return nil
+	}
+	if slices.ContainsFunc(p.Endpoints, func(r Rule) bool {
+		return r.port == port && (r.fits(host, port, a) || !a.IsValid() && r.prefix.IsValid())
+	}) {
+		return nil
+	}
+	name := host
+	if a.Is6() && a.String() == host {
+		name = "[" + host + "]"
+	}
+	return blocked("port %d is that of %s, which is no HTTP; ask the operator to allow it with --allow-endpoint %s:%d", port, service, name, port)
 }
 
 // scheme judges http to a host; the zero Addr if it isn't known yet what the host stands for, in which case the

@@ -201,8 +201,8 @@ func TestPolicy_CheckURL_opened(t *testing.T) {
 		{"metadata named by a range", false, "169.254.0.0/16", "", "https://169.254.169.254/", "metadata"},
 		{"metadata by name", false, "metadata.google.internal", "", "https://metadata.google.internal/", "metadata"},
 		{"loopback by range", false, "127.0.0.0/8", "", "https://localhost/", ""},
-		{"localhost by name", false, "localhost", "", "https://localhost:1/", ""},
-		{"localhost by name and port", false, "localhost:9000", "", "https://localhost:1/", "this server itself"},
+		{"localhost by name", false, "localhost", "", "https://localhost:8443/", ""},
+		{"localhost by name and port", false, "localhost:9000", "", "https://localhost:8443/", "this server itself"},
 
 		{"http by name", false, "", "receiver.example", "http://receiver.example/", ""},
 		{"http by name, other case and dot", false, "", "Receiver.Example.", "http://receiver.example/", ""},

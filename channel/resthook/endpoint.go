@@ -34,8 +34,11 @@ func (p Policy) endpoint(e endpoint) error {
 			return err
 		}
 	}
+	if err := p.port(e.host, e.port, e.addr); err != nil {
+		return err
+	}
 	if e.addr.IsValid() {
-		return p.address(e.addr.Unmap().String(), e.port, e.addr)
+		return p.address(e.host, e.port, e.addr)
 	}
 	return p.name(e.host, e.port)
 }
@@ -43,6 +46,9 @@ func (p Policy) endpoint(e endpoint) error {
 // name refuses the names that are known to stand for what isn't open. All other names are judged when they are
 // dialled.
 func (p Policy) name(host string, port uint16) error {
+	if p.denies(host, port, netip.Addr{}) {
+		return denied(host, netip.Addr{})
+	}
 	if metadataNames[host] {
 		for _, r := range p.Endpoints {
 			if r.prefix.IsValid() && r.prefix.IsSingleIP() && metadataAddresses[r.prefix.Addr()] {
@@ -51,7 +57,7 @@ func (p Policy) name(host string, port uint16) error {
 		}
 		return blocked("%s is the name of a cloud metadata service; ask the operator to allow its address with --allow-endpoint", host)
 	}
-	if host != "localhost" && !strings.HasSuffix(host, ".localhost") || p.Dev {
+	if !localName(host) || p.Dev {
 		return nil
 	}
 	for _, r := range p.Endpoints {
@@ -64,6 +70,9 @@ func (p Policy) name(host string, port uint16) error {
 	}
 	return blocked("%s is this server itself; ask the operator to allow it with --allow-endpoint %s", host, host)
 }
+
+// localName tells of the names that stand for the machine itself (RFC 6761 6.3).
+func localName(host string) bool { return host == "localhost" || strings.HasSuffix(host, ".localhost") }
 
 var (
 	localhost4 = netip.MustParsePrefix("127.0.0.0/8")

@@ -30,7 +30,7 @@ var layers = map[string]rule{
 	"fhir":                  {level: 1, foreign: []string{"github.com/google/uuid"}},
 	"channel":               {level: 0},
 	"channel/channeltest":   {level: 1},
-	"channel/resthook":      {level: 1, foreign: []string{"go.yaml.in/yaml/"}},
+	"channel/resthook":      {level: 1, foreign: []string{"go.yaml.in/yaml/", "golang.org/x/oauth2"}},
 	"fhir/schema":           {level: 2},
 	"fhir/validate":         {level: 3},
 	"criteria/fhirpath":     {level: 0},
