@@ -29,7 +29,8 @@ func TestTrail_searchFindsWhatLookingAtEverythingFinds(t *testing.T) {
 			w.record(t, drawAttempt(t))
 		}
 		w.putSome(t)
-		now := time.Now() // of the stored ones' lastUpdated
+		// Near enough that the stretches of time in which the newest are looked for end among them.
+		now := noon.Add(time.Hour + time.Duration(rapid.IntRange(-4, 4).Draw(t, "now"))*time.Minute)
 		filters := w.drawFilters(t)
 		sort := rapid.SampledFrom([]string{"", "_id", "-_lastUpdated", "_lastUpdated", "-date", "date", "-outcome"}).Draw(t, "sort")
 		want := w.naive(t, now, filters, sort)
@@ -164,6 +165,8 @@ func TestTrail_longLanesAreReadInPieces(t *testing.T) {
 			a.Number = uint64(i)
 		case i%7 == 0:
 			a.Time = a.Time.AddDate(0, 0, 1)
+		case i%11 == 0:
+			a.Number, a.Time = 0, a.Time.AddDate(0, 0, 1)
 		}
 		all = append(all, a)
 	}
