@@ -38,6 +38,8 @@ type lane struct {
 	order    Order
 	source   source // nil: to be built
 	narrow   bool   // source was built for an open breaker or a crowded endpoint: one at a time
+	endpoint string // of the Subscription at the last step
+	origin   string // where that lies
 	waits    string // the origin at which the lane waits for its turn; "": at none
 	crowded  bool   // it waited with nothing under way, and keeps no window meanwhile
 	busy     map[uint64]*flight
@@ -286,7 +288,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 		l.source = newSource(l, sub)
 	}
 	var r rest
-	origin, _ := originOf(sub.Target.Endpoint)
+	origin := l.originOf(sub)
 	for fills := 0; ; {
 		if len(l.busy) >= mostUnstored {
 			break // until results are stored
@@ -338,6 +340,15 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 		l.setAside()
 	}
 	return r, nil
+}
+
+// originOf is where the endpoint lies, told once for each endpoint.
+func (l *lane) originOf(sub *Subscription) string {
+	if l.endpoint != sub.Target.Endpoint {
+		l.endpoint = sub.Target.Endpoint
+		l.origin, _ = originOf(l.endpoint)
+	}
+	return l.origin
 }
 
 // setAside lets go of what was read ahead. The next step reads it again, which costs less than what many lanes
