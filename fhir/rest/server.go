@@ -29,8 +29,8 @@ type Options struct {
 	// Authenticator finds out who calls. nil: no authentication is configured, and everybody may do everything.
 	Authenticator Authenticator
 	// Env is the surroundings in which it is decided what callers may see; Now and Lookup don't count.
-	Env criteria.Env
-	Gate   Gate // nil: resources pass as they are
+	Env  criteria.Env
+	Gate Gate // nil: resources pass as they are
 	// Definitions tells a tenant's search parameters, for the CapabilityStatement. nil: none.
 	Definitions func(ctx context.Context, tenant string) (*criteria.Definitions, error)
 	Validator   Validator // nil: the structure of resources isn't checked
@@ -158,5 +158,5 @@ type Gate interface {
 type open struct{}
 
 func (open) Admission(store.Reader, string, *auth.Principal) store.Admit { return nil }
-func (open) Redact(r *fhir.Resource) []byte                { return r.JSON }
-func (open) Echo(r *fhir.Resource, _ fhir.Incoming) []byte { return r.JSON }
+func (open) Redact(r *fhir.Resource) []byte                              { return r.JSON }
+func (open) Echo(r *fhir.Resource, _ fhir.Incoming) []byte               { return r.JSON }
