@@ -127,7 +127,10 @@ var definedByHL7 = map[string]string{
 }
 
 // versions tells which FHIR versions are spoken (R4 capabilitystatement-operation-versions.html).
-func (s *Server) versions(context.Context, OperationRequest) (OperationAnswer, error) {
+func (s *Server) versions(_ context.Context, r OperationRequest) (OperationAnswer, error) {
+	if err := r.noParameters("$versions"); err != nil {
+		return OperationAnswer{}, err
+	}
 	return OperationAnswer{Status: http.StatusOK, Body: []byte(`{"resourceType":"Parameters","parameter":[{"name":"version","valueCode":"` +
 		fhirVersion + `"},{"name":"default","valueCode":"` + fhirVersion + `"}]}`)}, nil
 }

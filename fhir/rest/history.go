@@ -11,6 +11,7 @@ import (
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/auth"
+	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
 
@@ -32,7 +33,8 @@ type historyQuery struct {
 	since  time.Time
 	at     span // zero: no bound
 	before store.Seq
-	self   []Pair // the parameters that were used, without before
+	self   []Pair                              // the parameters that were used, without before
+	show   func(*fhir.Resource) *fhir.Resource // what of a version is asked for
 }
 
 // history answers the versions of a resource, of a type or of everything, newest first (R4 http.html#history).
@@ -100,7 +102,7 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 			return answer{}, err
 		}
 		if shown {
-			b.entries = append(b.entries, s.historyEntry(c, change))
+			b.entries = append(b.entries, s.historyEntry(c, q, change))
 		}
 	}
 	at := func(before store.Seq) string {
@@ -124,7 +126,7 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 // all tells whether a query is about every version, from the newest.
 func (q historyQuery) all() bool { return q.before == 0 && q.since.IsZero() && q.at == span{} }
 
-func (s *Server) historyEntry(c *call, change store.Change) entry {
+func (s *Server) historyEntry(c *call, q historyQuery, change store.Change) entry {
 	r := change.Resource
 	e := entry{
 		fullURL: c.base + "/" + r.Key.String(), method: http.MethodPut, url: r.Key.String(),
@@ -140,7 +142,7 @@ func (s *Server) historyEntry(c *call, change store.Change) entry {
 	case change.Interaction == fhir.Create:
 		e.response.status = http.StatusCreated // brought back
 	}
-	e.resource = s.Gate.Redact(r)
+	e.resource = s.Gate.Redact(q.show(r))
 	e.response.location = c.base + "/" + r.VersionedReference()
 	return e
 }
@@ -150,8 +152,18 @@ func parseHistory(c *call) (historyQuery, error) {
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return q, err
 	}
-	seen := map[string]bool{}
+	var pairs []Pair
+	var err error
+	if q.show, pairs, err = search.Shape(c.target.typ, c.target.query); err != nil {
+		return q, err
+	}
 	for _, p := range c.target.query {
+		if p.Name == "_summary" || p.Name == "_elements" {
+			q.self = append(q.self, p)
+		}
+	}
+	seen := map[string]bool{}
+	for _, p := range pairs {
 		where := "http." + p.Name
 		if seen[p.Name] {
 			return q, fhir.Errorf(fhir.Invalid, where, "%s stands twice: history takes it once", clip(p.Name))

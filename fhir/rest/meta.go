@@ -16,6 +16,9 @@ import (
 
 // meta answers a resource's meta (R4 resource-operation-meta.html).
 func (s *Server) meta(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
+	if err := r.noParameters("$meta"); err != nil {
+		return OperationAnswer{}, err
+	}
 	var a answer
 	err := s.DB.View(ctx, func(tx store.Reader) (err error) {
 		a, err = s.readIn(ctx, tx, &call{code: read, who: r.Who, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}})

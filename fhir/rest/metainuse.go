@@ -25,11 +25,8 @@ const (
 // metaInUse answers the profiles, security labels and tags that resources of a type, or all, carry now (R4
 // resource-operation-meta.html). It looks at each of them.
 func (s *Server) metaInUse(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
-	for _, p := range r.Query {
-		return OperationAnswer{}, fhir.Errorf(fhir.NotSupported, "http."+p.Name, "$meta has no parameter %s", clip(p.Name))
-	}
-	if r.Body.Doc != nil && r.Body.Doc.Root().Get("parameter").Len() > 0 {
-		return OperationAnswer{}, fhir.Errorf(fhir.NotSupported, "Parameters.parameter", "$meta has no parameters")
+	if err := r.noParameters("$meta"); err != nil {
+		return OperationAnswer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, metaPatience)
 	defer cancel()
@@ -77,6 +74,17 @@ func (s *Server) metaInUse(ctx context.Context, r OperationRequest) (OperationAn
 	}
 	body := []byte(`{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":`)
 	return OperationAnswer{Status: http.StatusOK, Body: append(use.json(body, time.Now()), `}]}`...)}, nil
+}
+
+// noParameters refuses parameters of an operation that has none.
+func (r OperationRequest) noParameters(name string) error {
+	if len(r.Query) > 0 {
+		return fhir.Errorf(fhir.NotSupported, "http."+r.Query[0].Name, "%s has no parameter %s", name, clip(r.Query[0].Name))
+	}
+	if r.Body.Doc != nil && r.Body.Doc.Root().Get("parameter").Len() > 0 {
+		return fhir.Errorf(fhir.NotSupported, "Parameters.parameter", "%s has no parameters", name)
+	}
+	return nil
 }
 
 // label is what tells profiles and codings apart.

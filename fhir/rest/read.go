@@ -29,9 +29,12 @@ func (s *Server) readIn(ctx context.Context, r store.Reader, c *call) (answer, e
 	if err := c.cond.refuse(c.code, "If-None-Match"); err != nil {
 		return answer{}, err
 	}
-	show, _, err := search.Shape(c.target.typ, c.target.query)
+	show, rest, err := search.Shape(c.target.typ, c.target.query)
 	if err != nil {
 		return answer{}, err
+	}
+	if len(rest) > 0 && c.prefer.strict {
+		return answer{}, fhir.Errorf(fhir.NotSupported, "http."+rest[0].Name, "a read has no parameter %s", clip(rest[0].Name))
 	}
 	if err := c.permit(auth.Read, c.target.typ); err != nil {
 		return answer{}, err

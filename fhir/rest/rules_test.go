@@ -420,6 +420,23 @@ var rules = []rule{
 		h.equal("", h.must(200, "GET", "/Patient/1?_summary=data", "").at("text"))
 		h.equal("x", h.must(200, "GET", "/Patient/1?_summary=false", "").at("photo", 0, "title"))
 	}},
+	{"search.html#summary", "_summary and _elements cut down what a history shows", func(h *harness) {
+		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","active":true,"gender":"male","photo":[{"title":"x"}]}`)
+		h.must(204, "DELETE", "/Patient/1", "")
+		for _, path := range []string{"/Patient/1/_history", "/Patient/_history", "/_history"} {
+			r := h.must(200, "GET", path+"?_elements=gender&_count=2", "")
+			h.equal("", r.at("entry", 0, "resource"))
+			h.equal("male", r.at("entry", 1, "resource", "gender"))
+			h.equal("", r.at("entry", 1, "resource", "active"))
+			h.equal("SUBSETTED", r.at("entry", 1, "resource", "meta", "tag", 0, "code"))
+			h.contains(r.link("self"), "_elements=gender")
+			r = h.must(200, "GET", path+"?_summary=true&_count=1", "")
+			h.contains(r.link("next"), "_summary=true")
+			r = h.must(200, "GET", strings.TrimPrefix(r.link("next"), h.http.URL+Prefix), "")
+			h.equal("male", r.at("entry", 0, "resource", "gender"))
+			h.equal("", r.at("entry", 0, "resource", "photo"))
+		}
+	}},
 	{"search.html#errors", "an unknown parameter is told, not followed; the self link leaves it out", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
 		r := h.must(200, "GET", "/Patient?nonsense=1&_id=1", "")

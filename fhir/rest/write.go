@@ -44,6 +44,9 @@ func newWrite(c *call) (write, error) {
 	if c.code == create || c.target.id == "" {
 		w.fresh = fhir.NewID()
 	}
+	if err := c.unasked(); err != nil {
+		return w, err
+	}
 	if (c.code == create || c.code == update) && c.in.Type != c.target.typ {
 		return w, fhir.Errorf(fhir.Invalid, "Resource.resourceType",
 			"the resource is a %s, and the URL is about a %s: send it to [base]/%s", c.in.Type, c.target.typ, c.in.Type)
@@ -71,6 +74,20 @@ func newWrite(c *call) (write, error) {
 		}
 		return w, c.cond.refuse(c.code, "If-Match")
 	}
+}
+
+// unasked refuses parameters where a write takes none: one that is meant as a condition must not be passed over.
+func (c *call) unasked() error {
+	for _, p := range c.target.query {
+		switch {
+		case p.Name == "_format" || p.Name == "_pretty": // of an entry
+		case c.code == create:
+			return fhir.Errorf(fhir.NotSupported, "http."+p.Name, "a create takes no parameter %s: a condition stands in If-None-Exist", clip(p.Name))
+		case c.target.id != "":
+			return fhir.Errorf(fhir.NotSupported, "http."+p.Name, "a write to %s takes no parameter %s: a condition selects instead of the id, as in %s?%s", c.key(), clip(p.Name), c.target.typ, clip(encodeQuery([]Pair{p})))
+		}
+	}
+	return nil
 }
 
 func checkUpdate(c *call) error {

@@ -6,7 +6,7 @@ import (
 )
 
 // Shape takes _summary and _elements out of the parameters of a read, which know them as a search does (R4
-// search.html#summary), and returns what cuts a resource of the type down to what they ask for.
+// search.html#summary), and returns what cuts a resource of the type ("": of any) down to what they ask for.
 func Shape(t fhir.Type, params []criteria.Pair) (show func(*fhir.Resource) *fhir.Resource, left []criteria.Pair, err error) {
 	var shaping []criteria.Pair
 	for _, p := range params {
@@ -21,9 +21,13 @@ func Shape(t fhir.Type, params []criteria.Pair) (show func(*fhir.Resource) *fhir
 		return nil, nil, err
 	}
 	if r.summary == summaryCount {
-		return nil, nil, fhir.Errorf(fhir.Invalid, "http."+paramSummary, "_summary=count counts what a search finds, and a read finds one resource")
+		return nil, nil, fhir.Errorf(fhir.Invalid, "http."+paramSummary, "_summary=count counts what a search finds, and this is none")
 	}
-	if err := (&Engine{}).checkResults(r, &plan{types: []fhir.Type{t}}); err != nil {
+	types := []fhir.Type{t}
+	if t == "" {
+		types = fhir.Types()
+	}
+	if err := (&Engine{}).checkResults(r, &plan{types: types}); err != nil {
 		return nil, nil, err
 	}
 	return func(found *fhir.Resource) *fhir.Resource {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
@@ -52,6 +53,9 @@ func (d *Desk) status(ctx context.Context, r rest.OperationRequest) (rest.Operat
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	if a := r.Who.Access(); !a.Unlimited() {
+		want.allowed = func(s *fhir.Resource) bool { return a.Allows(auth.Search, s, d.o.Env) }
+	}
 	found, next, err := d.looked(ctx, r.Tenant, want)
 	if err != nil {
 		return rest.OperationAnswer{}, err
@@ -68,7 +72,8 @@ type looking struct {
 	ids      []string // sorted; none: any
 	statuses []string // none: any
 	count    int
-	after    string // the id behind which to go on
+	after    string                    // the id behind which to go on
+	allowed  func(*fhir.Resource) bool // what the caller may find; nil: all
 }
 
 func (in inputs) standing() (l looking, err error) {
@@ -108,6 +113,9 @@ func (in inputs) standing() (l looking, err error) {
 }
 
 func (l looking) wants(r *fhir.Resource) bool {
+	if l.allowed != nil && !l.allowed(r) {
+		return false
+	}
 	if len(l.ids) > 0 {
 		if _, ok := slices.BinarySearch(l.ids, r.Key.ID); !ok {
 			return false
