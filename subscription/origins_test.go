@@ -130,8 +130,7 @@ func TestOrigins_keepThePace(t *testing.T) {
 			var times []time.Time
 			count := map[store.Lane]int{}
 			const at = "https://a.example:443"
-			var send func(l store.Lane)
-			send = func(l store.Lane) {
+			send := func(l store.Lane) {
 				for {
 					in, _ := o.enter(at, l, time.Now())
 					if !in {

@@ -60,7 +60,7 @@ func expand(events []Event) []Event {
 // unknownKey and wrongKind match the decoder's sentences, which speak of Go's types.
 var (
 	unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
-	wrongKind  = regexp.MustCompile("(?s)^(line \\d+): cannot unmarshal (?:!!\\w+ ?)?(.*) into (\\S+)$")
+	wrongKind  = regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal (?:!!\w+ ?)?(.*) into (\S+)$`)
 )
 
 // plain says a decoder's sentence in the words of the file's author.

@@ -50,7 +50,7 @@ func (r *RefusedError) Unwrap() error {
 // Challenge is the value of the WWW-Authenticate header (RFC 6750 section 3).
 func (r *RefusedError) Challenge() string {
 	const bearer = `Bearer realm="fhirhook"`
-	code := ""
+	var code string
 	switch r.Reason {
 	case Missing:
 		return bearer // RFC 6750 section 3.1: without a token the challenge has no error code

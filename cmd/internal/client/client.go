@@ -109,7 +109,7 @@ type reply struct {
 	header http.Header
 }
 
-// do sends a request and decodes the answer into into, unless it is nil. What the server refuses is a *Refusal.
+// do sends a request and decodes the answer into into, unless it is nil. What the server refuses is a *RefusedError.
 func (c *Client) do(ctx context.Context, r request, into any) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(r.timeout, timeout))
 	defer cancel()

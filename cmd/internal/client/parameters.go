@@ -49,15 +49,6 @@ func (all parts) number(name string) uint64 {
 	return 0
 }
 
-func (all parts) flag(name string) bool {
-	for _, p := range all {
-		if p.Name == name {
-			return p.ValueBoolean
-		}
-	}
-	return false
-}
-
 // bundle is a page of a listing.
 type bundle[R any] struct {
 	Link  []struct{ Relation, URL string }

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Refusal is an answer that isn't a success, in the server's own words.
-type Refusal struct {
+// RefusedError is an answer that isn't a success, in the server's own words.
+type RefusedError struct {
 	Status int
 	Texts  []string // of the OperationOutcome's issues, errors first
 	Line   string   // the status line, for servers that say no more
 }
 
 // Error implements error.
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	text := strings.Join(r.Texts, "; ")
 	if text == "" {
 		text = "the server answers " + r.Line
@@ -30,15 +30,15 @@ func (r *Refusal) Error() string {
 }
 
 // Is makes ErrUsage of what the server could not understand: it was said on the command line.
-func (r *Refusal) Is(target error) bool {
+func (r *RefusedError) Is(target error) bool {
 	return target == ErrUsage && r.Status == http.StatusBadRequest
 }
 
 // mostRefusal is how much is read of an answer that explains a refusal.
 const mostRefusal = 1 << 20
 
-func refusal(res *http.Response) *Refusal {
-	r := &Refusal{Status: res.StatusCode, Line: printable(res.Status, 100)}
+func refusal(res *http.Response) *RefusedError {
+	r := &RefusedError{Status: res.StatusCode, Line: printable(res.Status, 100)}
 	var outcome struct{ Issue []issue }
 	if json.NewDecoder(io.LimitReader(res.Body, mostRefusal)).Decode(&outcome) != nil {
 		return r

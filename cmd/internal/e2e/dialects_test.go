@@ -113,7 +113,7 @@ func TestDialects_operatorsOwn(t *testing.T) {
 		t.Errorf("a ping without its dialect: %d %s, %v", ping.status, ping.body, err)
 	}
 	p.stop()
-	p = start(t, data, with)
+	start(t, data, with)
 	r.await(t, 20*time.Second, "what was owed meanwhile", func(got []notification) bool {
 		for _, n := range got {
 			if n.subscription == named && strings.HasPrefix(n.resource, "DiagnosticReport/s/") {
