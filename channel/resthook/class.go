@@ -23,6 +23,8 @@ const (
 	ClassTimeoutReply   = "timeout-reply"   // no complete reply in time
 	ClassTLS            = "tls"             // certificate or handshake
 	ClassBlocked        = "blocked"         // the operator's policy forbids the address
+	ClassProxy          = "proxy"           // the operator's forward proxy made no connection
+	ClassAuth           = "auth"            // no token for the endpoint, or none that it takes
 	ClassRedirect       = "redirect"        // a 3xx, which is never followed
 	ClassStatus2xx      = "status-2xx"      // a 2xx that the dialect doesn't count as success
 	ClassStatus4xx      = "status-4xx"
@@ -50,6 +52,9 @@ type failure struct{ class, hint string }
 func classify(err error, at phase) failure {
 	if b, ok := errors.AsType[*BlockedError](err); ok {
 		return failure{ClassBlocked, b.Words}
+	}
+	if p, ok := errors.AsType[*proxyError](err); ok {
+		return failure{ClassProxy, p.hint}
 	}
 	if hint := tlsHint(err); hint != "" {
 		return failure{ClassTLS, hint}

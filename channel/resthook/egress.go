@@ -152,6 +152,19 @@ func blocked(format string, args ...any) error {
 	return &BlockedError{Words: fmt.Sprintf(format, args...)}
 }
 
+// reached judges everything about a host once the address is known that a connection would go to.
+func (p Policy) reached(host string, port uint16, a netip.Addr, secure bool) error {
+	if !secure {
+		if err := p.scheme(host, port, a); err != nil {
+			return err
+		}
+	}
+	if err := p.port(host, port, a); err != nil {
+		return err
+	}
+	return p.address(host, port, a)
+}
+
 // address judges the address that a host stands for, at a port. A host that is an address literal is that
 // address in text.
 func (p Policy) address(host string, port uint16, a netip.Addr) error {

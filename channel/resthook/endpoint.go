@@ -29,16 +29,16 @@ func (p Policy) CheckURL(raw string) error {
 
 // endpoint is CheckURL behind the form.
 func (p Policy) endpoint(e endpoint) error {
+	if e.addr.IsValid() {
+		return p.reached(e.host, e.port, e.addr, e.secure)
+	}
 	if !e.secure {
-		if err := p.scheme(e.host, e.port, e.addr); err != nil {
+		if err := p.scheme(e.host, e.port, netip.Addr{}); err != nil {
 			return err
 		}
 	}
-	if err := p.port(e.host, e.port, e.addr); err != nil {
+	if err := p.port(e.host, e.port, netip.Addr{}); err != nil {
 		return err
-	}
-	if e.addr.IsValid() {
-		return p.address(e.host, e.port, e.addr)
 	}
 	return p.name(e.host, e.port)
 }

@@ -2,13 +2,13 @@ package resthook
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,62 +35,42 @@ const (
 
 // Options are the settings of a Channel. The zero value works: public https endpoints, built-in dialects.
 type Options struct {
-	Policy   Policy
+	Network  *Network                     // how requests leave; nil: by Policy and RootCAs alone
+	Policy   Policy                       // of Channels without a Network
+	RootCAs  *x509.CertPool               // the same; nil: the machine's authorities
 	Dialect  string                       // of Targets that name none; "": Default
 	Dialects func(string) (Dialect, bool) // by name; nil: Lookup
-	RootCAs  *x509.CertPool               // authorities for endpoints' certificates; nil: the machine's
 }
 
 // Channel sends over HTTP/1.1. It is safe for concurrent use.
 type Channel struct {
-	policy       Policy
-	dialect      string
-	dialects     func(string) (Dialect, bool)
-	plain, https *http.Transport
+	network  *Network
+	dialect  string
+	dialects func(string) (Dialect, bool)
 }
 
 var _ channel.Channel = (*Channel)(nil)
 
 // New returns a Channel.
 func New(o Options) *Channel {
-	c := &Channel{policy: o.Policy, dialect: o.Dialect, dialects: o.Dialects}
+	c := &Channel{network: o.Network, dialect: o.Dialect, dialects: o.Dialects}
+	if c.network == nil {
+		var err error
+		if c.network, err = NewNetwork(NetworkOptions{Policy: o.Policy, RootCAs: o.RootCAs}); err != nil {
+			panic(err) // it has no file to read
+		}
+	}
 	if c.dialect == "" {
 		c.dialect = Default
 	}
 	if c.dialects == nil {
 		c.dialects = Lookup
 	}
-	c.plain = transport(dialer{policy: o.Policy, timeout: connectTimeout}, nil)
-	c.https = transport(dialer{policy: o.Policy, secure: true, timeout: connectTimeout}, o.RootCAs)
 	return c
 }
 
-// transport never asks the environment for a proxy: a proxy would dial where the policy can't see. HTTP/1.1
-// only, so that a stuck connection holds up one request and not all to its host.
-func transport(d dialer, roots *x509.CertPool) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext:            d.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:    connectTimeout,
-		Protocols:              &protocols,
-		DisableCompression:     true,
-		MaxIdleConns:           idleConns,
-		MaxIdleConnsPerHost:    idlePerHost,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: headerBytes,
-	}
-}
-
 // Close ends idle connections. Sends that are under way end by their own context.
-func (c *Channel) Close() {
-	c.plain.CloseIdleConnections()
-	c.https.CloseIdleConnections()
-}
-
-// CheckURL judges an endpoint by the Channel's policy: see Policy.CheckURL.
-func (c *Channel) CheckURL(raw string) error { return c.policy.CheckURL(raw) }
+func (c *Channel) Close() { c.network.close() }
 
 // Send makes one attempt. Redirects are never followed. The timeout covers everything up to the end of the
 // reply's body; the body is read as far as the limits go and never interpreted.
@@ -115,7 +95,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 	reply := channel.Reply{Signed: r.signed(m, d)}
 	to, err := parseEndpoint(r.URL)
 	if err == nil {
-		err = c.policy.endpoint(to) // again: the policy may have changed since the Subscription was written
+		err = c.network.policy.endpoint(to) // again: the policy may have changed since the Subscription was written
 	}
 	if err != nil {
 		class := ClassMessage
@@ -124,7 +104,10 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 		}
 		return reply, &channel.SendError{Class: class, Unbuilt: class == ClassMessage, Hint: err.Error()}
 	}
-	answered, err := c.exchange(ctx, m, d, r, to.secure, start)
+	if err := c.network.CheckTarget(m.Target); err != nil {
+		return reply, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: err.Error()}
+	}
+	answered, err := c.exchange(ctx, m, d, r, to, start)
 	answered.Signed = reply.Signed
 	return answered, err
 }
@@ -143,19 +126,68 @@ func (r Request) signed(m channel.Message, d Dialect) []channel.Header {
 	return picked
 }
 
-func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r Request, secure bool, start time.Time) (channel.Reply, error) {
+// exchange sends a request, with a token if the endpoint's origin needs one. A token that is refused is replaced once:
+// it may have been revoked before its time.
+func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r Request, to endpoint, start time.Time) (channel.Reply, error) {
 	limited, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
+	transport, tokens := c.network.to(to, start)
+	x := exchange{ctx: ctx, limited: limited, transport: transport, dialect: d, start: start}
+	if tokens == nil {
+		return x.send(m, r)
+	}
+	token, err := tokens.get(limited, "")
+	if err != nil {
+		return channel.Reply{Duration: time.Since(start)}, x.unauthorized(err)
+	}
+	reply, err := x.send(bearing(m, r, token))
+	if err == nil || reply.Status != http.StatusUnauthorized {
+		return reply, err
+	}
+	fresh, err := tokens.get(limited, token)
+	if err != nil {
+		return reply, x.unauthorized(err)
+	}
+	reply, err = x.send(bearing(m, r, fresh))
+	if e, ok := errors.AsType[*channel.SendError](err); ok && reply.Status == http.StatusUnauthorized {
+		e.Class, e.Hint = ClassAuth, "the endpoint answered 401, also to a token that was just fetched; the operator should check scopes and audience"
+	}
+	return reply, err
+}
+
+// bearing gives a request its token, and the message as well, so that the token goes from what is kept of the reply.
+func bearing(m channel.Message, r Request, token string) (channel.Message, Request) {
+	h := channel.Header{Name: "Authorization", Value: "Bearer " + token}
+	m.Target.Headers = append(slices.Clip(m.Target.Headers), h)
+	m.Target.Secrets = append(slices.Clip(m.Target.Secrets), token)
+	r.Headers = append(slices.Clip(r.Headers), h)
+	return m, r
+}
+
+// exchange is what the requests of one attempt have in common.
+type exchange struct {
+	ctx, limited context.Context //nolint:containedctx // one attempt's, and no longer
+	transport    *http.Transport
+	dialect      Dialect
+	start        time.Time
+}
+
+// unauthorized is the end of an attempt that got no token.
+func (x exchange) unauthorized(err error) error {
+	if _, ok := errors.AsType[*channel.SendError](err); ok && x.ctx.Err() == nil {
+		return err
+	}
+	return stopped(x.ctx, failure{ClassAuth, "no token for the endpoint in time; the operator should look at the token endpoint"})
+}
+
+func (x exchange) send(m channel.Message, r Request) (channel.Reply, error) {
+	ctx, limited, d, start := x.ctx, x.limited, x.dialect, x.start
 	var at progress
 	req, err := r.HTTP(httptrace.WithClientTrace(limited, at.trace()))
 	if err != nil {
 		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the request can't be made", Err: err}
 	}
-	t := c.plain
-	if secure {
-		t = c.https
-	}
-	resp, err := t.RoundTrip(req) //nolint:bodyclose // readBody closes it
+	resp, err := x.transport.RoundTrip(req) //nolint:bodyclose // readBody closes it
 	if err != nil {
 		return channel.Reply{Duration: time.Since(start)}, stopped(ctx, classify(err, at.phase()))
 	}
