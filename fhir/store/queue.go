@@ -145,7 +145,8 @@ type QueueReader interface {
 	// Attempts yields a lane's attempts in order of time by day, then number, then time.
 	Attempts(scope AttemptScope) iter.Seq2[Attempt, error]
 	// Numbers yields the numbers that notifications of a version ever got, whatever has become of them, in order
-	// of subscription and cause. updated is the version's lastUpdated, by which they are found.
+	// of subscription and cause. updated is Notification.Updated, by which they are found: the version's lastUpdated
+	// where its own change was the cause. The zero time finds those of other causes, whenever they were.
 	Numbers(focus fhir.Key, version uint64, updated time.Time) iter.Seq2[Numbered, error]
 	// Job returns a job, or ErrNotFound.
 	Job(lane Lane, id string) (Job, error)

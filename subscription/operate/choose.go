@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/store"
@@ -86,37 +88,45 @@ func (s selection) wants(d delivery) bool {
 	return d.state == store.Failed && !d.changed.Before(s.Since) && (s.Until.IsZero() || d.changed.Before(s.Until))
 }
 
-// again is the notification of a delivery as it was fixed at the match, with its cause and time, which the
-// attempt log doesn't have. Its error is ErrNotFound if the version isn't stored any more.
+// again is the notification of a delivery as it was fixed at the match. Its error is ErrNotFound if the version isn't
+// stored any more.
 func (d *Desk) again(ctx context.Context, one delivery) (store.Notification, error) {
 	if one.owed != nil {
 		return *one.owed, nil
 	}
 	n := store.Notification{
-		Lane: one.lane, Number: one.number, Focus: one.focus, Version: one.version, Interaction: one.interaction,
+		Lane: one.lane, Number: one.number, Focus: one.focus, Version: one.version, Interaction: one.interaction, Cause: one.cause,
 	}
-	err := d.o.DB.View(ctx, func(r store.Reader) error {
+	return n, d.o.DB.View(ctx, func(r store.Reader) error {
 		v, err := r.Version(one.focus, one.version)
+		if err == nil {
+			v, err = causing(r, one, v)
+		}
 		if err != nil {
 			return fmt.Errorf("read %s/_history/%d: %w", one.focus, one.version, err)
 		}
-		n.Updated = v.Updated
+		n.Updated = v.Updated // of the change, which is when the number was given
 		return nil
 	})
-	if err != nil {
-		return n, err
+}
+
+// causing is the version whose change caused a notification: that of a link, or its own.
+func causing(r store.Reader, one delivery, own *fhir.Resource) (*fhir.Resource, error) {
+	key, version, ok := versionOf(one.focus.Tenant, one.cause)
+	if !ok {
+		return own, nil
 	}
-	return n, d.o.DB.Queue().View(ctx, func(q store.QueueReader) error {
-		for have, err := range q.Numbers(n.Focus, n.Version, n.Updated) {
-			if err != nil {
-				return err
-			}
-			if have.Lane == n.Lane && have.Number == n.Number {
-				n.Cause = have.Cause
-			}
-		}
-		return nil
-	})
+	return r.Version(key, version)
+}
+
+// versionOf reads a versioned reference, as in Patient/1/_history/2.
+func versionOf(tenant, reference string) (key fhir.Key, version uint64, ok bool) {
+	parts := strings.Split(reference, "/")
+	if len(parts) != 4 || parts[2] != "_history" {
+		return key, 0, false
+	}
+	version, err := strconv.ParseUint(parts[3], 10, 64)
+	return fhir.Key{Tenant: tenant, Type: fhir.Type(parts[0]), ID: parts[1]}, version, err == nil
 }
 
 // numberOf finds the number that a version's own change got on a lane; 0: none.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
@@ -350,20 +351,22 @@ func (d *Desk) ofVersion(ctx context.Context, lane store.Lane, v *fhir.Resource,
 	var all []delivery
 	err = d.o.DB.Queue().View(ctx, func(q store.QueueReader) error {
 		all = all[:0]
-		for n, err := range q.Numbers(v.Key, v.Version, v.Updated) {
-			if err != nil {
-				return err
-			}
-			if lane.Subscription != "" && n.Lane != lane {
-				continue
-			}
-			one, known, err := single(q, d.o.DB.Epoch(), n.Lane, n.Number)
-			if err != nil {
-				return err
-			}
-			p.scanned += 1 + len(one.attempts)
-			if known {
-				all = append(all, one)
+		for _, caused := range []time.Time{v.Updated, {}} { // by the version's own change, then by those of links
+			for n, err := range q.Numbers(v.Key, v.Version, caused) {
+				if err != nil {
+					return err
+				}
+				if lane.Subscription != "" && n.Lane != lane || caused.IsZero() == (n.Cause == "") {
+					continue
+				}
+				one, known, err := single(q, d.o.DB.Epoch(), n.Lane, n.Number)
+				if err != nil {
+					return err
+				}
+				p.scanned += 1 + len(one.attempts)
+				if known {
+					all = append(all, one)
+				}
 			}
 		}
 		return nil

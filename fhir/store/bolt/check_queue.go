@@ -93,6 +93,9 @@ func (c *checker) owed() error {
 		if v, ok := s.get(numberBucket, numberKey(n)); !ok || !bytes.Equal(v, encodeNumber(number)) {
 			c.problem("lane %q owes number %d, and the number index doesn't know it", of, number)
 		}
+		if v, ok := s.get(numberBucket, causedKey(n)); n.Cause != "" && (!ok || !bytes.Equal(v, encodeNumber(number))) {
+			c.problem("lane %q owes number %d, and the number index doesn't know it by its cause", of, number)
+		}
 		if _, ok := s.get(waitingBucket, waitingKey(n)); !n.Next.IsZero() && !ok {
 			c.problem("lane %q, number %d waits until %s and is not in the waiting index", of, number, n.Next)
 		}

@@ -93,6 +93,13 @@ func numberKey(n store.Notification) []byte {
 	return append(numberPrefix(focus, n.Version, n.Updated), n.Lane.Subscription+"\x00"+n.Cause...)
 }
 
+// causedKey leads to the number of a notification that something else than the version's own change caused, for whoever
+// doesn't know when that was.
+func causedKey(n store.Notification) []byte {
+	n.Updated = time.Time{}
+	return numberKey(n)
+}
+
 func jobKey(lane store.Lane, id string) []byte { return append(lanePrefix(lane), id...) }
 
 const dayLayout = "20060102"

@@ -60,6 +60,11 @@ func (w *queueWriter) Owe(n store.Notification) error {
 		if err := w.o.put(numberBucket, numberKey(n), encodeNumber(n.Number)); err != nil {
 			return err
 		}
+		if n.Cause != "" {
+			if err := w.o.put(numberBucket, causedKey(n), encodeNumber(n.Number)); err != nil {
+				return err
+			}
+		}
 	} else if err := w.unwait(n.Lane, n.Number, v); err != nil {
 		return err
 	}

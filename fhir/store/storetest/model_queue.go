@@ -273,13 +273,19 @@ func (w *queueWriter) Owe(n store.Notification) error {
 	if _, ok := w.owed[n.Lane][n.Number]; !ok {
 		focus := n.Focus
 		focus.Tenant = n.Lane.Tenant
-		at := versionKey{focus, n.Version, n.Updated.UnixMilli()}
-		of := maps.Clone(w.numbers[at])
-		if of == nil {
-			of = map[numberKey]uint64{}
+		times := []time.Time{n.Updated}
+		if n.Cause != "" {
+			times = append(times, time.Time{})
 		}
-		of[numberKey{n.Lane.Subscription, n.Cause}] = n.Number
-		w.numbers[at] = of
+		for _, t := range times {
+			at := versionKey{focus, n.Version, t.UnixMilli()}
+			of := maps.Clone(w.numbers[at])
+			if of == nil {
+				of = map[numberKey]uint64{}
+			}
+			of[numberKey{n.Lane.Subscription, n.Cause}] = n.Number
+			w.numbers[at] = of
+		}
 	}
 	w.lane(n.Lane)[n.Number] = n
 	w.count(n.Lane)

@@ -49,6 +49,7 @@ var jobTests = []promise{
 			{"another id", longer, 2, at, []store.Numbered{{Lane: lane("a"), Number: 6}}},
 			{"another tenant", foreign, 2, at, []store.Numbered{{Lane: store.Lane{Tenant: "other", Subscription: "a"}, Number: 1}}},
 			{"another time", focus, 2, at.Add(time.Millisecond), nil},
+			{"other causes, whenever they were", focus, 2, time.Time{}, []store.Numbered{{Lane: lane("a"), Number: 4, Cause: "Task/1"}}},
 			{"no such version", focus, 4, at, nil},
 		} {
 			err := f.db.Queue().View(f.ctx, func(r store.QueueReader) error {
