@@ -162,11 +162,11 @@ func (l *subscriptionList) take(all []Subscription) error {
 // trouble says in a few words what is wrong with a Subscription; "": nothing.
 func (c *Client) trouble(s Subscription) string {
 	var all []string
-	if s.Failures > 0 {
+	switch {
+	case s.Error != "":
+		all = append(all, s.Error) // it tells of failures, too
+	case s.Failures > 0:
 		all = append(all, plural(s.Failures, "failure")+" since "+c.short(s.FailingSince))
-	}
-	if s.Error != "" {
-		all = append(all, s.Error)
 	}
 	switch {
 	case s.Status == "off":

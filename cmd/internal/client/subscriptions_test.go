@@ -48,7 +48,7 @@ func TestSubscriptions_listsAllPagesWithTheirBacklogs(t *testing.T) {
 	}
 	want := `ID  STATUS  OWED  CRITERIA            ENDPOINT                DIALECT  TROUBLE
 a   active     0  Observation?code=1  https://hook.example/a  kit
-b   error     31  Observation?code=2  https://hook.example/b  fhir     14 failures since 11:30:00; refused: nothing there; next try 13:00:05
+b   error     31  Observation?code=2  https://hook.example/b  fhir     refused: nothing there; next try 13:00:05
 c   off        1  Observation?code=3  https://hook.example/c           1 failure since 2026-01-29 11:30
 
 3 Subscriptions, 2 in trouble; 32 notifications owed
