@@ -196,7 +196,7 @@ func (n *night) run(line string) string {
 		}
 		c.Stdout, c.Stderr = said, said
 		err = c.Run()
-		out = said.Bytes()
+		out = said.written.Bytes()
 		if c.ProcessState != nil && c.ProcessState.ExitCode() == want {
 			err = nil
 		}
@@ -209,15 +209,15 @@ func (n *night) run(line string) string {
 
 // first tells when something is written for the first time.
 type first struct {
-	bytes.Buffer
-	tell func() // nil: nobody wants to know
+	written bytes.Buffer
+	tell    func() // nil: nobody wants to know
 }
 
 func (f *first) Write(p []byte) (int, error) {
 	if f.tell != nil {
 		f.tell()
 	}
-	return f.Buffer.Write(p)
+	return f.written.Write(p)
 }
 
 // curl does what the page's curl commands do, for not every machine has one.
