@@ -37,6 +37,7 @@ type serveCmd struct {
 	DeleteMultiple      bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
 	EncryptResources    bool          `help:"Encrypt the JSON of everything that is stored, not only of Subscriptions, which hold secrets. The search index and what receivers answered stay readable."`
 	keyFlags            `embed:""`
+	inboundFlags        `embed:""`
 	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	LogLevel            string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
@@ -51,7 +52,7 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config) app.O
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, Dialects: own, Auth: access, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		EndpointConcurrency: c.EndpointConcurrency, EndpointRate: c.EndpointRate,
-		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version,
+		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version, Inbound: c.inbound(c.Data),
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }

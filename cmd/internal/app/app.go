@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fhirhook/channel/resthook"
+	"fhirhook/cmd/internal/edge"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/auth"
@@ -39,14 +40,18 @@ type Server struct {
 	base      string
 	db        store.DB
 	auth      *auth.Authenticator
+	handler   http.Handler // everything that is served
 	listener  net.Listener
-	http      *http.Server
+	edge      *edge.Server // between listener and handler
 	index     *search.Index
 	own       *search.OwnIndex
 	matcher   *subscription.Matcher
 	deliverer *subscription.Deliverer
 	desk      *operate.Desk
 	closed    sync.Once
+
+	adminListener net.Listener // nil: the operator's endpoints are with the others
+	adminEdge     *edge.Server
 }
 
 // New checks the options, opens the store and listens. An error that the operator can mend in the
@@ -75,7 +80,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.auth = who
+	if s.auth = who; who == nil && !set.anonymous && !o.offline {
+		return nil, errors.New("the tokens are gone that were there a moment ago: start again")
+	}
 	db, err := bolt.Open(o.Data, bolt.Options{Sealing: sealing})
 	if err != nil {
 		return nil, err
@@ -89,14 +96,14 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		}
 		addr = s.listener.Addr().String()
 	}
-	s.base = baseOf(set.baseURL, addr)
+	s.base = baseOf(set.baseURL, o.TLS.On(), addr)
 
 	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
 	delivering := subscription.Options{Dialects: dialects} // whatever became of its criteria, what is owed goes out
 	admission := parsing
 	admission.Policy = policy
 	admitting := subscription.NewGate(admission)
-	env := criteria.Env{Bases: basesOf(set.baseURL, addr), Zone: time.UTC}
+	env := criteria.Env{Bases: basesOf(set.baseURL, o.TLS.On(), addr), Zone: time.UTC}
 	counters := newMetrics(s)
 
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
@@ -142,14 +149,15 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.http = &http.Server{
-		Handler:           s.routes(endpoint, counters, webhook.Options{FHIR: endpoint, Tenant: tenantOf(who), Dialect: o.Dialect, Dialects: o.Dialects}),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute, // a Bundle of --max-bundle over a slow line
-		WriteTimeout:      10 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	s.handler = s.routes(endpoint, counters, o.AdminListen != "", webhook.Options{FHIR: endpoint, Tenant: tenantOf(who), Dialect: o.Dialect, Dialects: o.Dialects})
+	if o.offline {
+		return s, nil
+	}
+	if s.edge, err = o.edge(set, s.handler); err != nil {
+		return nil, err
+	}
+	if s.adminListener, s.adminEdge, err = o.listenAdmin(ctx, s.adminRoutes(counters)); err != nil {
+		return nil, fmt.Errorf("--admin-listen: %w", err)
 	}
 	return s, nil
 }
@@ -188,24 +196,28 @@ func (o Options) Check() error {
 }
 
 // baseOf is [base]: what the operator says, else where the server listens.
-func baseOf(configured, addr string) string {
-	if configured == "" {
+func baseOf(configured string, secure bool, addr string) string {
+	switch {
+	case configured != "":
+		return configured
+	case secure:
+		return "https://" + addr + rest.Prefix
+	default:
 		return "http://" + addr + rest.Prefix
 	}
-	return configured
 }
 
 // basesOf are the URLs that references to the server's own resources begin with. Where nobody says what the
 // server is called, and it listens on loopback, those are all the names that loopback has: clients use one as
 // well as the other, and the server answers with the one that it was called by.
-func basesOf(configured, addr string) []string {
-	bases := []string{baseOf(configured, addr)}
+func basesOf(configured string, secure bool, addr string) []string {
+	bases := []string{baseOf(configured, secure, addr)}
 	listen, err := netip.ParseAddrPort(addr)
 	if configured != "" || err != nil || !listen.Addr().IsLoopback() && !listen.Addr().IsUnspecified() {
 		return bases
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
-		base := baseOf("", net.JoinHostPort(host, strconv.Itoa(int(listen.Port()))))
+		base := baseOf("", secure, net.JoinHostPort(host, strconv.Itoa(int(listen.Port()))))
 		if !slices.Contains(bases, base) {
 			bases = append(bases, base)
 		}
@@ -215,6 +227,14 @@ func basesOf(configured, addr string) []string {
 
 // BaseURL is where the FHIR endpoint is.
 func (s *Server) BaseURL() string { return s.base }
+
+// AdminAddr is the address of the operator's endpoints, "" if they have none of their own.
+func (s *Server) AdminAddr() string {
+	if s.adminListener == nil {
+		return ""
+	}
+	return s.adminListener.Addr().String()
+}
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
@@ -265,19 +285,30 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	var serving sync.WaitGroup
 	serving.Go(func() { // stops at Shutdown
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.edge.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			errs.add("http", err)
 			fail(err)
 		}
 	})
+	if s.adminEdge != nil {
+		serving.Go(func() { // stops at Close
+			if err := s.adminEdge.Serve(s.adminListener); !errors.Is(err, http.ErrServerClosed) {
+				errs.add("admin http", err)
+				fail(err)
+			}
+		})
+	}
 	s.log.Info("server.ready", "base", s.base)
 
 	<-ctx.Done()
 	s.log.Info("server.stopping", "drain", s.drain)
 	drained, cancel := context.WithTimeout(background, s.drain)
 	defer cancel()
-	if err := s.http.Shutdown(drained); err != nil {
-		_ = s.http.Close() // what has not been answered by now was not acknowledged
+	if err := s.edge.Shutdown(drained); err != nil {
+		_ = s.edge.Close() // what has not been answered by now was not acknowledged
+	}
+	if s.adminEdge != nil {
+		_ = s.adminEdge.Close() // nothing is lost with what it had under way
 	}
 	serving.Wait()
 	stopMatching()
@@ -292,8 +323,10 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Close() error {
 	var err error
 	s.closed.Do(func() {
-		if s.listener != nil {
-			_ = s.listener.Close() // the HTTP server has closed it already, or nobody has used it
+		for _, l := range []net.Listener{s.listener, s.adminListener} {
+			if l != nil {
+				_ = l.Close() // the HTTP server has closed it already, or nobody has used it
+			}
 		}
 		if s.db != nil {
 			err = s.db.Close()

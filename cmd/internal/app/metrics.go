@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fhirhook/subscription"
 )
@@ -91,6 +93,11 @@ func newMetrics(s *Server) *metrics {
 		}),
 	)
 	return m
+}
+
+// handler shows them.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
 // observe counts what the deliverer reports.

@@ -21,7 +21,7 @@ func OpenOffline(ctx context.Context, o Options) (*Offline, error) {
 
 // ServeHTTP answers requests as the server would.
 func (o *Offline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o.server.http.Handler.ServeHTTP(w, r)
+	o.server.handler.ServeHTTP(w, r)
 }
 
 // BaseURL is what stands for [base] in requests to ServeHTTP.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -49,21 +48,23 @@ type Options struct {
 	MaxBundle           int64
 	Validation          string // off, structure or strict; "" is structure
 	DeleteMultiple      bool   // conditional deletes may delete several
-	Drain               time.Duration
-	Version             string
-	Log                 *slog.Logger `json:"-"`
+	Inbound
+	Drain   time.Duration
+	Version string
+	Log     *slog.Logger `json:"-"`
 
 	offline bool // don't listen
 }
 
 // settings is Options after they were read and found good.
 type settings struct {
-	proxies      []netip.Prefix
-	errorTries   int
-	errorAfter   time.Duration
-	baseURL      string
-	listenOnHost string
-	validation   validate.Mode
+	proxies    []netip.Prefix
+	peers      []netip.Prefix // who may connect; nil: everybody
+	anonymous  bool           // nobody authenticates
+	errorTries int
+	errorAfter time.Duration
+	baseURL    string
+	validation validate.Mode
 }
 
 // problems collects everything that is wrong, so that one start tells all of it.
@@ -82,15 +83,9 @@ func (p problems) err() error {
 func (o Options) read() (settings, problems) {
 	var s settings
 	var p problems
+	o.readProxies(&s, &p)
 	if !o.offline {
-		o.readListen(&s, &p)
-	}
-	for _, text := range o.TrustedProxies {
-		prefix, err := parsePrefix(text)
-		if err != nil {
-			p.add("--trusted-proxy %s: %v: name an address or a CIDR such as 10.0.0.0/8", text, err)
-		}
-		s.proxies = append(s.proxies, prefix)
+		o.readInbound(&s, &p)
 	}
 	o.readErrorAfter(&s, &p)
 	if o.OffAfter <= 0 {
@@ -130,22 +125,6 @@ func (o Options) endpointLimits() subscription.EndpointLimits {
 	return subscription.EndpointLimits{Concurrency: o.EndpointConcurrency, Rate: o.EndpointRate}
 }
 
-// readListen keeps a server without authentication on loopback.
-func (o Options) readListen(s *settings, p *problems) {
-	host, _, err := net.SplitHostPort(o.Listen)
-	if err != nil {
-		p.add("--listen %s: name host and port, as in 127.0.0.1:8080", o.Listen)
-		return
-	}
-	s.listenOnHost = host
-	if host == "localhost" {
-		return
-	}
-	if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
-		p.add("--listen %s is reachable from outside, and this version has no authentication: listen on 127.0.0.1 or [::1], behind a proxy that authenticates", o.Listen)
-	}
-}
-
 func (o Options) readErrorAfter(s *settings, p *problems) {
 	tries, age, ok := strings.Cut(o.ErrorAfter, ",")
 	n, err := strconv.Atoi(tries)
@@ -155,11 +134,4 @@ func (o Options) readErrorAfter(s *settings, p *problems) {
 		return
 	}
 	s.errorTries, s.errorAfter = n, d
-}
-
-func parsePrefix(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	return netip.ParsePrefix(text)
 }

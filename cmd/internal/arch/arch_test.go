@@ -49,6 +49,7 @@ var layers = map[string]rule{
 	"fhir/rest":             {level: 6, foreign: []string{"github.com/labstack/echo/", "github.com/samply/golang-fhir-models/", "github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/arch":     {level: 7},
 	"cmd/internal/client":   {level: 7},
+	"cmd/internal/edge":     {level: 7, foreign: []string{"github.com/hashicorp/golang-lru/", "golang.org/x/crypto/acme"}},
 	"cmd/internal/generate": {level: 7},
 	"cmd/internal/listen":   {level: 7},
 	"cmd/internal/load":     {level: 7, foreign: []string{"github.com/google/uuid", "github.com/klauspost/compress/"}},
