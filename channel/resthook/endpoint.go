@@ -114,8 +114,8 @@ func parseEndpoint(raw string) (endpoint, error) {
 	}
 	if s := u.Port(); s != "" {
 		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil || n == 0 {
-			return e, errors.New("the endpoint's port must be a number from 1 to 65535")
+		if err != nil || s[0] == '0' {
+			return e, errors.New("the endpoint's port must be a number from 1 to 65535, without zeros before it")
 		}
 		e.port = uint16(n)
 	}
