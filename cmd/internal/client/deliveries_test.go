@@ -134,7 +134,7 @@ func TestDeliveries_namesAllThatIsWrong(t *testing.T) {
 
 // lane is a server whose Subscription owes and delivers while it is watched.
 type lane struct {
-	server
+	server                // its mutex guards what follows
 	states map[int]string // of the numbers
 	last   int
 }
@@ -142,9 +142,13 @@ type lane struct {
 func newLane() *lane {
 	l := &lane{states: map[int]string{}}
 	l.HandleFunc("/fhir/R4/Subscription/labs/$status", func(w http.ResponseWriter, _ *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		fmt.Fprintf(w, `{"entry":[{"resource":{"parameter":[{"name":"events-since-subscription-start","valueString":"%d"}]}}]}`, l.last)
 	})
 	l.HandleFunc("/fhir/R4/Subscription/labs/$deliveries", func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		from, to := 1, l.last
 		if span := r.URL.Query().Get("sequence"); span != "" {
 			a, b, _ := strings.Cut(span, "-")
@@ -173,6 +177,8 @@ func newLane() *lane {
 }
 
 func (l *lane) set(number int, state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.states[number], l.last = state, max(l.last, number)
 }
 
