@@ -89,6 +89,8 @@ type Reader interface {
 	History(scope Scope, before Seq) iter.Seq2[Change, error]
 	// Request finds the commit that was made with Origin.RequestKey, or ErrNotFound.
 	Request(key string) (Seq, error)
+	// Usage tells what a tenant has in this state; one that never wrote has nothing.
+	Usage(tenant string) (Usage, error)
 }
 
 // Writer writes a transaction. It reads its own writes and those of the functions before it in its group.

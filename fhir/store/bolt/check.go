@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"fhirhook/fhir/store"
 )
 
 const (
@@ -24,6 +26,9 @@ type checker struct {
 	done     uint64
 	total    uint64
 	progress func(done, total uint64)
+
+	used tally     // up to a row
+	last store.Seq // that row
 }
 
 // Check proves what must always hold, in both files: see the methods of checker. It reads in pages, beside
@@ -32,9 +37,9 @@ func (db *DB) Check(ctx context.Context, progress func(done, total uint64)) erro
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	c := &checker{ctx: ctx, db: db, progress: progress}
+	c := &checker{ctx: ctx, db: db, progress: progress, used: tally{}}
 	for _, step := range []func() error{
-		c.log, c.versions, c.types, c.tenants, c.requests,
+		c.log, c.versions, c.types, c.tenants, c.requests, c.usage,
 		c.cursors, c.lanes, c.owed, c.waiting, c.attempts,
 		func() error { return c.pages(db.resources, resourcesHalf.name) },
 		func() error { return c.pages(db.queueFile, queueHalf.name) },

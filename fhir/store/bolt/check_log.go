@@ -44,8 +44,12 @@ func (c *checker) log() error {
 			c.problem("row %d: %w", seq, err)
 		}
 		c.indexed(s, row)
+		if err := c.use(s, row.Resource); err != nil {
+			c.problem("row %d: %w", seq, err)
+		}
 		last = row
 	})
+	c.last = last.Seq
 	if err == nil && last.End != last.Seq {
 		c.problem("log: row %d is the last, and its transaction ends with row %d", last.Seq, last.End)
 	}

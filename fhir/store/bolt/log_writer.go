@@ -17,6 +17,7 @@ type logWriter struct {
 	now    time.Time
 	last   store.Seq
 	rows   [][]byte // its own, in order
+	usage  tally    // with its own rows; nil: none yet, or it can't be counted
 }
 
 func newLogWriter(o *overlay, origin store.Origin, clock func() time.Time, s Sealing) (*logWriter, error) {
@@ -54,6 +55,9 @@ func (w *logWriter) Append(r *fhir.Resource, i fhir.Interaction) error {
 		}
 		w.first = w.last + 1
 	}
+	if err := w.count(r); err != nil {
+		return fmt.Errorf("append %s: %w", r.Key, err)
+	}
 	w.last++
 	row := encodeRow(r, i, w.origin, w.sealing)
 	w.rows = append(w.rows, row)
@@ -81,6 +85,10 @@ func (w *logWriter) finish() (store.Commit, error) {
 	}
 	for i, row := range w.rows {
 		setRowsBehind(row, uint32(len(w.rows)-1-i))
+	}
+	err := w.usage.put(func(key, value []byte) error { return w.o.put(usageBucket, key, value) }, w.last)
+	if err != nil {
+		return store.Commit{}, err
 	}
 	if w.origin.RequestKey != "" {
 		if err := w.o.put(requestBucket, []byte(w.origin.RequestKey), seqKey(w.last)); err != nil {

@@ -52,7 +52,11 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close(), queue.Close())
 	}
-	return start(dir, epoch, opened, resources, queue, index, opts), nil
+	db := start(dir, epoch, opened, resources, queue, index, opts)
+	if err := db.countBehind(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close())
+	}
+	return db, nil
 }
 
 // prepare makes sure that both files are there and fit together, and returns their epoch.

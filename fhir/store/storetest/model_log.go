@@ -152,6 +152,27 @@ func (r *modelReader) Request(key string) (store.Seq, error) {
 	return 0, store.ErrNotFound
 }
 
+// Usage counts from the beginning, each time.
+func (r *modelReader) Usage(tenant string) (u store.Usage, err error) {
+	newest := map[fhir.Key]*fhir.Resource{}
+	for seq := store.Seq(1); seq <= r.Last(); seq++ {
+		if res := r.row(seq).Resource; res.Key.Tenant == tenant {
+			u.Bytes += int64(len(res.JSON))
+			newest[res.Key] = res
+		}
+	}
+	for key, res := range newest {
+		if res.Deleted {
+			continue
+		}
+		u.Resources++
+		if key.Type == fhir.Subscription && res.Doc().Root().Get("status").Text() != "off" {
+			u.Subscriptions++
+		}
+	}
+	return u, nil
+}
+
 type modelWriter struct {
 	modelReader
 	origin store.Origin

@@ -39,6 +39,7 @@ func (e engine) run(t *testing.T) {
 		{"versions", versionTests},
 		{"type", typeTests},
 		{"history", historyTests},
+		{"usage", usageTests},
 		{"wait", waitTests},
 		{"queue", queueTests},
 		{"attempts", attemptTests},

@@ -46,7 +46,7 @@ type pair struct {
 
 var (
 	someTenants = rapid.SampledFrom([]string{"t", "t.", "tt"})
-	someTypes   = rapid.SampledFrom([]fhir.Type{"Patient", "PatientX", "Basic"})
+	someTypes   = rapid.SampledFrom([]fhir.Type{"Patient", "PatientX", "Subscription"})
 	someIDs     = rapid.SampledFrom([]string{"a", "a-", "a.b", "b", "B"})
 	someKeys    = rapid.Custom(func(t *rapid.T) fhir.Key {
 		return fhir.Key{Tenant: someTenants.Draw(t, "tenant"), Type: someTypes.Draw(t, "type"), ID: someIDs.Draw(t, "id")}
@@ -101,6 +101,8 @@ func (p *pair) write(rt *rapid.T) {
 				seen = append(seen, tell(w.Read(x.key, w.Last()-1)), fmt.Sprint(w.Last()))
 			}
 			for _, x := range writes[max(0, len(writes)-1):] {
+				uses, err := w.Usage(x.key.Tenant)
+				seen = append(seen, fmt.Sprint(uses, err))
 				seen = append(seen, names(w.Type(tenant, x.key.Type, "", w.Last())), changes(w.History(store.Scope{Tenant: tenant}, 0)))
 			}
 			if fails {
@@ -130,6 +132,8 @@ func (p *pair) read(rt *rapid.T) {
 			seq, err3 := r.Request(request)
 			seen = append(seen, r.Last(), versionOf(at1), versionOf(at2), seq, text(err1), text(err2), text(err3),
 				names(r.Type(key.Tenant, key.Type, after, at)), changes(r.Changes(at)))
+			uses, err := r.Usage(key.Tenant)
+			seen = append(seen, uses, text(err))
 			for _, scope := range []store.Scope{store.Scope(key), {Tenant: key.Tenant, Type: key.Type}, {Tenant: key.Tenant}} {
 				seen = append(seen, changes(r.History(scope, at)))
 			}
