@@ -167,7 +167,10 @@ func (d delivery) parameters() []byte {
 		if a.Try == 0 && a.Status == 0 { // no request was made
 			name = "note"
 		}
-		o.part(name, func(p *output) { writeAttempt(p, a) })
+		o.part(name, func(p *output) {
+			writeAttempt(p, a)
+			p.string("hint", subscription.Hint(a.Class, a.Status))
+		})
 	}
 	return o.parameters(d.id)
 }

@@ -1,4 +1,4 @@
-package client
+package subscription
 
 import (
 	"testing"
@@ -13,13 +13,13 @@ func TestHint_everyClassHasOne(t *testing.T) {
 		resthook.ClassDNS, resthook.ClassRefused, resthook.ClassReset, resthook.ClassUnreachable, resthook.ClassTimeoutConnect,
 		resthook.ClassTimeoutReply, resthook.ClassTLS, resthook.ClassBlocked, resthook.ClassRedirect, resthook.ClassStatus2xx,
 		resthook.ClassStatus4xx, resthook.ClassStatus410, resthook.ClassStatus429, resthook.ClassStatus5xx, resthook.ClassMalformed,
-		resthook.ClassMessage, resthook.ClassLocal, "purged", "unbuilt", "given-up",
+		resthook.ClassMessage, resthook.ClassLocal, classPurged, classUnbuilt, classGivenUp,
 	} {
-		if hint(class, 400) == "" {
+		if Hint(class, 400) == "" {
 			t.Errorf("%s has no hint", class)
 		}
 	}
-	if got := hint("", 200); got != "" {
+	if got := Hint("", 200); got != "" {
 		t.Errorf("a success has the hint %q", got)
 	}
 }
