@@ -55,14 +55,15 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 			problems = append(problems, fmt.Errorf("--ca-file: %w", err))
 		}
 	}
-	if len(problems) == 0 {
-		var err error
-		if n.plain, err = o.way(false, Origin{}); err != nil {
-			problems = append(problems, err)
-		}
-		if n.https, err = o.way(true, Origin{}); err != nil {
-			problems = append(problems, err)
-		}
+	if len(problems) > 0 {
+		o.CAFiles = nil // told; what follows has problems of its own
+	}
+	var err error
+	if n.plain, err = o.way(false, Origin{}); err != nil {
+		problems = append(problems, err)
+	}
+	if n.https, err = o.way(true, Origin{}); err != nil {
+		problems = append(problems, err)
 	}
 	for i, each := range o.Origins {
 		for _, err := range n.add(each, o) {
