@@ -25,7 +25,8 @@ const TenantHeader = "X-Fhirhook-Tenant"
 func (q *request) identify(c *call) (err error) {
 	in := q.c.Request()
 	sent := in.Header.Values("Authorization")
-	if c.code == capability && len(sent) == 0 {
+	if c.code == capability && len(sent) == 0 && q.s.authenticates() {
+		c.tenant = "" // nobody's: what search parameters a tenant has is its own business
 		return nil
 	}
 	if c.who, err = q.s.Authenticator.Authenticate(in.Context(), sent...); err != nil {
@@ -40,6 +41,12 @@ func (q *request) identify(c *call) (err error) {
 	}
 	c.tenant, c.origin.Actor = c.who.Tenant, c.who.Subject
 	return nil
+}
+
+// authenticates tells whether callers have to say who they are.
+func (s *Server) authenticates() bool {
+	a, ok := s.Authenticator.(*auth.Authenticator)
+	return !ok || a != nil
 }
 
 // access is what the caller may do: nothing, if nobody found out who it is.
@@ -112,6 +119,19 @@ func (s *Server) prior(tx store.Reader, c *call, key fhir.Key) (*fhir.Resource, 
 		return nil, c.who.Refuse(auth.Update, key.Type)
 	}
 	return there, nil
+}
+
+// untold takes out of an error of a patch what it says of the resource, where the caller may not read that: a value that is
+// copied to where it doesn't belong would be quoted.
+func (s *Server) untold(c *call, prior *fhir.Resource, err error) error {
+	e, ok := errors.AsType[*fhir.Error](err)
+	if !ok || prior == nil || c.access().Sees(prior, s.Env) {
+		return err
+	}
+	if _, refused := errors.AsType[*auth.RefusedError](err); refused {
+		return err
+	}
+	return fhir.Errorf(e.Kind, "", "the patch can't be carried out; why is told to those who may read %s", prior.Key)
 }
 
 // permitChange refuses a write that the caller may not make: it must be allowed both of what stood there and of what

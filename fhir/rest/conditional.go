@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 )
@@ -29,6 +30,9 @@ func (s *Server) createOnce(ctx context.Context, tx store.Writer, w write) (answ
 
 // existing is what a conditional create finds, nil if it has to create.
 func (s *Server) existing(ctx context.Context, r store.Reader, w write) (*fhir.Resource, error) {
+	if err := w.permit(auth.Create, w.target.typ); err != nil {
+		return nil, err
+	}
 	pairs, err := w.noneExist()
 	if err != nil {
 		return nil, err
@@ -42,6 +46,9 @@ const maxDeleted = 1000
 // selected is what a conditional delete is about (R4 http.html#3.1.0.7.1): one match or none, or, where
 // Options.DeleteMultiple allows it, all.
 func (s *Server) selected(ctx context.Context, tx store.Writer, w write) ([]fhir.Key, error) {
+	if err := w.permit(auth.Delete, w.target.typ); err != nil {
+		return nil, err
+	}
 	most := 2
 	if s.DeleteMultiple {
 		most = maxDeleted + 1
@@ -78,6 +85,15 @@ func (s *Server) removeAll(tx store.Writer, w write, keys []fhir.Key) (answer, e
 		if last, err = store.Delete(tx, key, w.cond.ifMatch); err != nil {
 			return answer{}, err
 		}
+		if last.Resource != nil && !last.Changed {
+			ok, err := s.allows(tx, w.call, auth.Delete|auth.Read|auth.Search, last.Resource)
+			if err != nil {
+				return answer{}, err
+			}
+			if !ok {
+				last.Resource = nil // that it was there once isn't told
+			}
+		}
 	}
 	if len(keys) > 1 {
 		last.Resource = nil // the answer is about none of them in particular
@@ -103,6 +119,9 @@ func (s *Server) conditionalKey(ctx context.Context, tx store.Writer, w write) (
 		return key, nil
 	}
 	key.ID = w.in.ID
+	if _, err := s.prior(tx, w.call, key); err != nil {
+		return key, err
+	}
 	there, err := current(tx, key)
 	if err == nil && there != nil {
 		err = fhir.Errorf(fhir.Conflict, string(w.in.Type)+".id", "the search finds nothing, but %s exists: update it by PUT to %s", key, key)
@@ -132,7 +151,13 @@ func tooMany(t fhir.Type, where string, pairs []Pair, found []*fhir.Resource) er
 }
 
 // matches finds at most so many matches of a condition.
+//
+// Whoever may not search would find nothing, and then a conditional create or delete would do something else than
+// it was asked to.
 func (s *Server) matches(ctx context.Context, r store.Reader, c *call, t fhir.Type, where string, pairs []Pair, most int) ([]*fhir.Resource, error) {
+	if err := c.permit(auth.Search, t); err != nil {
+		return nil, err
+	}
 	if !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Value != "" }) {
 		return nil, fhir.Errorf(fhir.Required, where, "the condition is empty and would select every %s: name at least one parameter with a value", t)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/tape"
 )
 
@@ -138,6 +139,9 @@ func atEntry(i int, err error) error {
 	at := *e
 	at.Expression = entryExpression(i, e.Expression)
 	at.Diagnostic = fmt.Sprintf("entry %d: %s", i, e.Diagnostic)
+	if refused, ok := errors.AsType[*auth.RefusedError](err); ok {
+		at.Err = refused // by which the answer gets its challenge
+	}
 	at.More = nil
 	for _, more := range e.More {
 		also := *more

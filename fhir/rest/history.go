@@ -86,11 +86,10 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 		if !q.since.IsZero() && change.Resource.Updated.Before(q.since) {
 			break // lastUpdated never goes back along the log
 		}
-		if more = len(b.entries) == q.count || walked == maxHistoryWalk; more {
+		if more = walked == maxHistoryWalk; more {
 			break
 		}
 		walked++
-		last = change.Seq
 		shown, err := q.at.shows(r, change.Resource)
 		if err != nil {
 			return answer{}, err
@@ -101,6 +100,10 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 		if err != nil {
 			return answer{}, err
 		}
+		if more = shown && len(b.entries) == q.count; more {
+			break // only what is shown makes a further page, which would else tell of what isn't
+		}
+		last = change.Seq
 		if shown {
 			b.entries = append(b.entries, s.historyEntry(c, q, change))
 		}

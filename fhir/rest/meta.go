@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/patch"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
@@ -61,6 +62,9 @@ func (s *Server) changeMeta(ctx context.Context, r OperationRequest, change func
 		stored, err := current(tx, r.Key())
 		if err != nil {
 			return err
+		}
+		if stored != nil && !r.Who.Access().Sees(stored, s.Env) {
+			return r.Who.Refuse(auth.Read, r.Type) // the answer shows the meta that comes of it
 		}
 		text := "[]" // patchIn tells why there is nothing
 		if stored != nil {

@@ -39,23 +39,30 @@ func (s *Server) capabilities(ctx context.Context, c *call) (answer, error) {
 	return a, nil
 }
 
-// statement keeps the CapabilityStatement for the definitions that it was last asked for with; making one
+// statement keeps the CapabilityStatements for the definitions that it was asked for with lately; making one
 // takes some milliseconds.
 type statement struct {
 	make func(*criteria.Definitions) []byte
 
-	mu   sync.Mutex // guards what follows
-	defs *criteria.Definitions
-	body []byte
+	mu     sync.Mutex // guards what follows
+	bodies map[*criteria.Definitions][]byte
 }
+
+// mostStatements is how many are kept: each tenant may have definitions of its own.
+const mostStatements = 16
 
 func (s *statement) of(defs *criteria.Definitions) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.body == nil || s.defs != defs {
-		s.defs, s.body = defs, s.make(defs)
+	body, ok := s.bodies[defs]
+	if !ok {
+		if len(s.bodies) >= mostStatements || s.bodies == nil {
+			s.bodies = map[*criteria.Definitions][]byte{}
+		}
+		body = s.make(defs)
+		s.bodies[defs] = body
 	}
-	return s.body
+	return body
 }
 
 // newStatement makes the CapabilityStatement.

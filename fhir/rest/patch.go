@@ -116,9 +116,10 @@ func (s *Server) patchIn(tx store.Writer, w write, key fhir.Key) (answer, error)
 	}
 	in, err := s.patched(tx, w, key)
 	if err != nil {
-		return answer{}, err
+		return answer{}, s.untold(w.call, prior, err)
 	}
-	return s.replace(tx, w, key, prior, in)
+	a, err := s.replace(tx, w, key, prior, in)
+	return a, s.untold(w.call, prior, err)
 }
 
 // patched is the current version of a resource with the patch applied. It goes on as what a client could have

@@ -72,7 +72,7 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	if err := q.identify(c); err != nil {
 		return nil, err
 	}
-	if c.origin.Server, err = s.quiet(in.Header); err != nil {
+	if c.origin.Server, err = s.quiet(in.Header, c.who); err != nil {
 		return nil, err
 	}
 	if c.origin.Server {

@@ -209,12 +209,13 @@ func (run *transactionRun) resolveConditions(ctx context.Context, resources []fh
 			continue
 		}
 		if w := run.plan.writes[i]; w.code == patchOne {
-			var err error
-			if _, err = run.prior(run.tx, w.call, run.keys[i]); err != nil {
+			prior, err := run.prior(run.tx, w.call, run.keys[i])
+			if err != nil {
 				return atEntry(i, err)
 			}
 			if w.patch, err = repatched(w.patch, in); err == nil {
 				in, err = run.patched(run.tx, w, run.keys[i])
+				err = run.untold(w.call, prior, err)
 			}
 			if err != nil {
 				return atEntry(i, err)

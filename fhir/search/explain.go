@@ -11,6 +11,10 @@ import (
 // explain tells how a search was done, a sentence for each step.
 func (s *searching) explain(counted bool) []string {
 	p := s.plan
+	if s.engine.sees != nil {
+		// Numbers of what was looked at would tell how much there is out of sight.
+		return []string{"How it was done is only told to those who may see everything."}
+	}
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	switch {
