@@ -252,7 +252,9 @@ func TestAccess_transactionsSeeNoMore(t *testing.T) {
 // TestAccess_unreadablePrincipalsMayNothing: a caller whom nobody compiled is nobody.
 func TestAccess_unreadablePrincipalsMayNothing(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t, func(o *Options) { o.Authenticator = callers{"raw": {Tenant: fhir.DefaultTenant, Scopes: auth.Scopes{}}} })
+	h := newHarness(t, func(o *Options) {
+		o.Authenticator = callers{"raw": {Tenant: fhir.DefaultTenant, Scopes: auth.Scopes{}}}
+	})
 	for _, path := range []string{"/Patient", "/Patient/1", "/Patient/_history"} {
 		if r := h.do("GET", path, "", "Authorization: Bearer raw"); r.status != 403 {
 			t.Errorf("%s: %d", path, r.status)
