@@ -106,9 +106,9 @@ func (a *authority) fetch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		hello := &tls.ClientHelloInfo{ // a client that takes ECDSA, as all do that came up with TLS 1.2
+		hello := &tls.ClientHelloInfo{ // a client that takes ECDSA, as all do that are not very old
 			ServerName: name, SupportedVersions: []uint16{tls.VersionTLS13},
-			SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256},
+			SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 		}
 		if cert, err := a.manager.GetCertificate(hello); err != nil {
 			a.log.Error("acme.failed: clients can't connect; port 443 of the name has to lead here", "domain", name, "error", err)
