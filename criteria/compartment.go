@@ -91,6 +91,17 @@ func (d *Definitions) membership(compartment fhir.Type, id string, member fhir.T
 	return &m, nil
 }
 
+// Terms are what makes members, each by itself; beside them whoever is the compartment's resource is one.
+func (m *Membership) Terms() []*Term {
+	var all []*Term
+	for _, q := range m.any {
+		for i := range q.terms {
+			all = append(all, &q.terms[i])
+		}
+	}
+	return all
+}
+
 // Holds tells whether the subject is a member. It looks at nothing but the subject. A nil Membership has none.
 func (m *Membership) Holds(s *Subject) bool {
 	if m == nil {

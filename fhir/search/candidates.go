@@ -34,7 +34,7 @@ type tail map[fhir.Type][]*fhir.Resource
 // prepare decides for each type how its candidates are found, and finds those that the index knows.
 // Everything is as of a place; the index may be behind it, or beyond.
 func (p *plan) prepare(ctx context.Context, e *Engine, s state, at store.Seq, env criteria.Env) error {
-	if p.ids != nil || e.o.Index == nil || len(p.query.Terms()) == 0 {
+	if p.ids != nil || e.o.Index == nil || len(p.query.Terms()) == 0 && p.members == nil {
 		return nil
 	}
 	in := window{1, at}
@@ -128,6 +128,9 @@ func (p *plan) look(x *Index, l lookup, t fhir.Type, in window, at store.Seq, en
 		a.residue = slices.DeleteFunc(a.residue, func(name string) bool { return strings.Contains("&"+g.name+"&", "&"+name+"&") })
 	}
 	groups = append(groups, own...)
+	if g, ok := p.memberGroup(x.knows, t, env); ok {
+		groups = append(groups, g)
+	}
 	narrowed := in != window{1, at}
 	in.last = min(in.last, l.place)
 	if narrowed { // the time is as good as a term
@@ -238,6 +241,18 @@ func (p *plan) ordered() bool {
 
 // found visits the candidates of a type that the index knows, and what was written behind it.
 func (p *plan) found(ctx context.Context, s state, t fhir.Type, a *access, visit func(*fhir.Resource) (bool, error)) (bool, error) {
+	own := p.members[t].own // it need not be among what the index found, for nothing in it says so
+	if own != "" {
+		rows, err := s.live(ctx, []fhir.Key{{Tenant: p.tenant, Type: t, ID: own}})
+		if err != nil {
+			return false, err
+		}
+		for _, r := range rows {
+			if goOn, err := visit(r); err != nil || !goOn {
+				return false, err
+			}
+		}
+	}
 	for rows := a.rows; len(rows) > 0; {
 		some := rows[:min(batchRows, len(rows))]
 		rows = rows[len(some):]
@@ -246,12 +261,18 @@ func (p *plan) found(ctx context.Context, s state, t fhir.Type, a *access, visit
 			return false, err
 		}
 		for _, r := range found {
+			if r.Key.ID == own {
+				continue
+			}
 			if goOn, err := visit(r); err != nil || !goOn {
 				return false, err
 			}
 		}
 	}
 	for _, r := range p.tail[t] {
+		if r.Key.ID == own {
+			continue
+		}
 		if goOn, err := visit(r); err != nil || !goOn {
 			return false, err
 		}

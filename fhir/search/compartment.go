@@ -83,6 +83,28 @@ func (c Compartment) care(t fhir.Type, defs *criteria.Definitions) (*criteria.Qu
 	return q, err
 }
 
+// memberGroup is the rows that refer to the compartment's resource by any of the parameters that make members; false
+// if the index can't tell them all.
+func (p *plan) memberGroup(knows func(*criteria.Param) bool, t fhir.Type, env criteria.Env) (group, bool) {
+	m, ok := p.members[t]
+	if !ok || m.all {
+		return group{}, false
+	}
+	g := group{name: "the compartment"}
+	for _, term := range m.of.Terms() {
+		param, ok := term.Param(t)
+		if !ok || !knows(param) {
+			return group{}, false
+		}
+		reaches, ok := criteria.Reaches([]*criteria.Term{term}, t, env)
+		if !ok {
+			return group{}, false
+		}
+		g.stretches = append(g.stretches, stretchesOf(p.tenant, t, param.Code, reaches)...)
+	}
+	return g, true
+}
+
 // matches tells whether a resource is found.
 func (p *plan) matches(s *criteria.Subject, r *fhir.Resource) bool {
 	return p.query.Matches(s) && (p.members == nil || p.members[r.Key.Type].holds(s, r))

@@ -136,6 +136,21 @@ func (h *history) compare(t *rapid.T, r store.Reader, at store.Seq) {
 	}
 }
 
+// around holds searches in compartments by the index against those by walks.
+func (h *history) around(t *rapid.T) {
+	req := search.Request{
+		Tenant: rapid.SampledFrom(tenants).Draw(t, "tenant"), Type: rapid.SampledFrom([]fhir.Type{"", "Patient", "Observation"}).Draw(t, "type"), Bases: []string{"https://own.example/fhir/R4"},
+		Compartment: search.Compartment{Type: "Patient", ID: rapid.SampledFrom([]string{"1", "2", "5", "none"}).Draw(t, "patient")},
+		Params:      []criteria.Pair{pair("_count", "3")},
+	}
+	if req.Type != "" && rapid.Bool().Draw(t, "filtered") {
+		req.Params = append(req.Params, pair("_lastUpdated", "ge2000"))
+	}
+	if diff := cmp.Diff(everything(t, search.New(h.db, h.defs, search.Options{}), req), everything(t, search.New(h.db, h.defs, search.Options{Index: h.index}), req)); diff != "" {
+		t.Fatalf("%s %v in %v: %s", req.Type, req.Params, req.Compartment, diff)
+	}
+}
+
 // include holds inclusions by the index against those by walks.
 func (h *history) include(t *rapid.T) {
 	req := search.Request{
@@ -192,6 +207,7 @@ func TestIndex_findsWhatAWalkFinds(t *testing.T) {
 			}
 		}
 		h.include(t)
+		h.around(t)
 		if err := search.CheckIndex(ctx, db, h.defs, nil); err != nil {
 			t.Fatal(err)
 		}
