@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"fhirhook/cmd/internal/app"
+	"fhirhook/fhir/rest"
 )
 
 // serveVariable tells the child process to be the server, with the options that it holds as JSON.
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(serveVariable); text != "" {
 		os.Exit(serve(text))
 	}
+	http.DefaultTransport = leakScanner // of http.DefaultClient, which the tests use
 	os.Exit(m.Run())
 }
 
@@ -37,7 +39,7 @@ func serve(text string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	options.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	options.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	server, err := app.New(ctx, options)
@@ -99,7 +101,23 @@ func start(t testing.TB, data string, change ...func(*app.Options)) *process {
 		t.Fatalf("the server did not start: %v\n%s", err, p.log)
 	}
 	p.base = strings.TrimSpace(line)
+	leakScanner.watch(p.host())
+	t.Cleanup(func() { p.scan(data) })
 	return p
+}
+
+// host is the server's host and port.
+func (p *process) host() string {
+	return strings.TrimPrefix(strings.TrimSuffix(p.base, rest.Prefix), "http://")
+}
+
+// scan ends the server, and fails the test if a secret is where none may be.
+func (p *process) scan(data string) {
+	leakScanner.leave(p.host())
+	p.kill()
+	leakScanner.look(p.host(), "the log", p.log.Bytes(), nil)
+	leakScanner.folder(p.host(), data)
+	leakScanner.report(p.t, p.host())
 }
 
 // kill is kill -9.
