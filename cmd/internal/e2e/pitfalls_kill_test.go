@@ -1,0 +1,211 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirhook/cmd/internal/app"
+	"fhirhook/fhir/store"
+	"fhirhook/fhir/store/bolt"
+	"fhirhook/subscription"
+)
+
+func newStates(t *testing.T, order string) *states {
+	t.Helper()
+	t.Parallel()
+	s := &states{t: t, data: t.TempDir(), order: order, r: newMoody(t)}
+	s.start()
+	return s
+}
+
+// unmatched is how many rows of the log the matcher has not come to, as the files say it.
+func (s *states) unmatched() (rows uint64) {
+	s.t.Helper()
+	db, err := bolt.Open(s.data, bolt.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			s.t.Error(err)
+		}
+	}()
+	err = db.View(s.t.Context(), func(r store.Reader) error {
+		return db.Queue().View(s.t.Context(), func(q store.QueueReader) error {
+			at, err := q.Cursor(subscription.MatcherName)
+			rows = uint64(r.Last() - at.Seq)
+			return err
+		})
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return rows
+}
+
+// The server is killed as soon as a write is acknowledged, until it has been caught before it knew whom to notify.
+func TestPitfall_killBetweenCommitAndEnqueue(t *testing.T) {
+	s := newStates(t, "none")
+	s.put("a", "active", "exp:50ms,2,400ms,1h")
+	writes, caught := 0, uint64(0)
+	for caught == 0 && writes < 100 {
+		s.write("a", 1, 1) // the same Patient, so that each is a version
+		writes++
+		s.write("b", 1, 1) // nobody's, in between
+		s.server.must(http.StatusOK, http.MethodPut, "/Patient/a-0", `{"resourceType":"Patient","id":"a-0","name":[{"family":"a","given":["again"]}]}`)
+		writes++
+		s.server.kill()
+		caught = s.unmatched()
+		s.start()
+	}
+	if caught == 0 {
+		t.Fatalf("%d writes, and none of them was caught before it was matched", writes)
+	}
+	s.r.await(t, 20*time.Second, "every write that was acknowledged", func([]notification) bool {
+		seen := map[string]bool{}
+		for _, n := range s.r.of("a") {
+			seen[n.resource] = true
+		}
+		return len(seen) == writes
+	})
+	s.check("a", writes, 0)
+	t.Logf("%d rows were not matched when the server was killed; %d writes, 0 lost", caught, writes)
+}
+
+// The receiver kills the server when it has read the notification, before it answers.
+func TestPitfall_killBetweenSendAndRecord(t *testing.T) {
+	for _, order := range []string{"none", "resource", "subscription"} {
+		t.Run(order, func(t *testing.T) {
+			s := newStates(t, order)
+			var once sync.Once
+			first := s.server
+			s.r.set("a", func(http.ResponseWriter, *http.Request, int, int) { once.Do(first.kill) })
+			s.put("a", "active", "exp:50ms,2,400ms,1h")
+			s.server.must(http.StatusCreated, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p","name":[{"family":"a"}]}`)
+			s.r.await(t, 10*time.Second, "the request", atLeast(1))
+			first.kill() // returns when it is gone, whoever killed it
+			s.start()
+			s.until("the notification's end", "a", "delivered", 1)
+			got := s.r.of("a")
+			if len(got) != 2 || got[0].id != got[1].id || got[0].sequence != 1 || got[1].sequence != 1 || got[1].header.Get("X-Fhirhook-Attempt") != "1" {
+				t.Errorf("%d requests: %v", len(got), got)
+			}
+			if string(got[0].body) != string(got[1].body) {
+				t.Errorf("the body was %s and is %s", got[0].body, got[1].body)
+			}
+		})
+	}
+}
+
+func TestPitfall_killInTheMiddleOfARetryWait(t *testing.T) {
+	s := newStates(t, "subscription")
+	s.r.set("a", failsOnce)
+	s.put("a", "active", "2s,2s")
+	s.write("a", 3, 1)
+	eventually(t, "the wait", func() bool { return s.retrying("a") > 0 })
+	s.server.kill()
+	s.start()
+	s.until("the end", "a", "delivered", 3)
+	c := s.check("a", 3, 99)
+	if waited := s.ladderKept("a", 2*time.Second); c.requests != 5 || waited > 4*time.Second {
+		t.Errorf("%d requests, the second attempt %s after the first; want 5 and 2 s", c.requests, waited)
+	}
+}
+
+func TestPitfall_restartWithPendingBacklog(t *testing.T) {
+	s := newStates(t, "resource")
+	s.r.set("a", hanging)
+	s.put("a", "active", "exp:50ms,2,400ms,1h")
+	s.server.stop()
+	s.server = start(t, s.data, func(o *app.Options) { o.Log, o.Drain = nil, 100*time.Millisecond })
+	s.write("a", 60, 2)
+	s.until("what is owed", "a", "owed", 120)
+	if code := s.server.stop(); code != 0 {
+		t.Errorf("exit code %d, want 0\n%s", code, s.server.log)
+	}
+	s.r.set("a", well)
+	s.start()
+	s.until("the end", "a", "delivered", 120)
+	s.check("a", 120, 9999)
+	attempts := 0
+	for _, n := range s.r.of("a") {
+		if n.header.Get("X-Fhirhook-Attempt") != "1" {
+			attempts++
+		}
+	}
+	if attempts > 0 {
+		t.Errorf("%d attempts were counted though the stop ended them", attempts)
+	}
+}
+
+func TestPitfall_subscriptionEditedDuringBacklog(t *testing.T) {
+	s := newStates(t, "none")
+	s.r.set("a", broken)
+	s.put("a", "active", "exp:50ms,2,400ms,1h")
+	s.write("a", 30, 1)
+	s.until("what is owed", "a", "owed", 30)
+	s.r.await(t, 10*time.Second, "attempts at the old endpoint", func([]notification) bool { return len(s.r.of("a")) >= 5 })
+	ids := map[int]string{}
+	s.server.must(http.StatusOK, http.MethodPut, "/Subscription/a", strings.Replace(s.subscription("a", "active", "exp:50ms,2,400ms,1h"), s.r.URL+"/a", s.r.URL+"/moved", 1))
+	s.until("the end", "a", "delivered", 30)
+	for _, n := range s.r.of("a") {
+		ids[n.sequence] = n.id
+	}
+	seen := map[int]bool{}
+	for _, n := range s.r.of("moved") {
+		seen[n.sequence] = true
+		if id := ids[n.sequence]; id != "" && id != n.id {
+			t.Errorf("number %d came as %s and to the new endpoint as %s", n.sequence, id, n.id)
+		}
+	}
+	if len(seen) != 30 {
+		t.Errorf("%d of 30 came to the new endpoint", len(seen))
+	}
+}
+
+func TestPitfall_subscriptionOffDuringBacklog(t *testing.T) {
+	s := newStates(t, "subscription")
+	s.r.set("a", broken)
+	s.put("a", "active", "1s,1h")
+	s.write("a", 20, 1)
+	s.until("what is owed", "a", "owed", 20)
+	s.r.await(t, 10*time.Second, "an attempt", func([]notification) bool { return len(s.r.of("a")) >= 1 })
+	s.put("a", "off", "1s,1h")
+	s.r.set("a", well)
+	s.write("b", 1, 1)
+	s.write("a", 1, 2) // nothing that is written while it is off is owed
+	s.put("sentinel", "active", "1s")
+	s.write("sentinel", 1, 1)
+	s.until("what comes behind", "sentinel", "delivered", 1)
+	before := len(s.r.of("a"))
+	s.put("a", "active", "1s,1h")
+	s.until("the end", "a", "delivered", 20)
+	for i, n := range s.r.of("a")[before:] {
+		if n.sequence != i+1 || n.header.Get("X-Fhirhook-Attempt") != "1" {
+			t.Errorf("request %d after the re-arming is attempt %s of number %d", i+1, n.header.Get("X-Fhirhook-Attempt"), n.sequence)
+		}
+	}
+	s.check("a", 20, 9999)
+}
+
+func TestPitfall_subscriptionDeletedDuringBacklog(t *testing.T) {
+	s := newStates(t, "none")
+	s.r.set("a", broken)
+	s.put("a", "active", "1s,1h")
+	s.write("a", 40, 1)
+	s.until("what is owed", "a", "owed", 40)
+	s.server.must(http.StatusNoContent, http.MethodDelete, "/Subscription/a", "")
+	s.until("what is cancelled", "a", "cancelled", 40)
+	before := len(s.r.of("a"))
+	s.r.set("a", well)
+	s.put("a", "active", "1s,1h") // it comes back, and owes nothing from before
+	s.write("a", 42, 1)           // the first 40 are there as they are
+	s.until("what is new", "a", "delivered", 2)
+	got := s.r.of("a")[before:]
+	if len(got) != 2 || got[0].sequence < 41 || got[1].sequence < 41 {
+		t.Errorf("after the deletion came %v", got)
+	}
+}
