@@ -167,23 +167,23 @@ func (n *Network) to(e endpoint, now time.Time) (*http.Transport, *tokens) {
 	return n.https.current(now), nil
 }
 
-// CheckTarget tells what about a Subscription's channel contradicts the operator's settings for its endpoint, in words
-// for its owner.
-func (n *Network) CheckTarget(t channel.Target) error {
+// CheckTarget tells which of a Target's headers contradicts the operator's settings for its endpoint, in words for the
+// Subscription's owner. What is no endpoint contradicts nothing.
+func (n *Network) CheckTarget(t channel.Target) (header int, err error) {
 	e, err := parseEndpoint(t.Endpoint)
 	if err != nil {
-		return err
+		return 0, nil //nolint:nilerr // CheckURL tells that
 	}
 	own := n.origins[e.name()]
 	if own == nil || own.tokens == nil || !e.secure {
-		return nil
+		return 0, nil
 	}
-	for _, h := range t.Headers {
+	for i, h := range t.Headers {
 		if strings.EqualFold(h.Name, "Authorization") {
-			return errors.New("the operator has set up OAuth2 for this endpoint's origin, so the server sends Authorization itself: remove that line from channel.header")
+			return i, errors.New("the operator has set up OAuth2 for this endpoint's origin, so the server sends Authorization itself: remove that line from channel.header")
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // close ends idle connections.

@@ -277,8 +277,8 @@ func TestOAuth_tokenEndpointIsJudged(t *testing.T) {
 
 func TestOAuth_authorizationOfTheSubscriptionIsRefused(t *testing.T) {
 	a := newAuthorized(t)
-	target := channel.Target{Endpoint: a.endpoint.URL, Headers: []channel.Header{{Name: "authorization", Value: "Bearer mine"}}}
-	if err := a.network.CheckTarget(target); err == nil || !strings.Contains(err.Error(), "remove that line") || strings.Contains(err.Error(), "mine") {
+	target := channel.Target{Endpoint: a.endpoint.URL, Headers: []channel.Header{{Name: "X-A", Value: "1"}, {Name: "authorization", Value: "Bearer mine"}}}
+	if i, err := a.network.CheckTarget(target); err == nil || i != 1 || !strings.Contains(err.Error(), "remove that line") || strings.Contains(err.Error(), "mine") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := a.send(t, target.Headers...); err == nil || err.Class != ClassMessage || !err.Unbuilt {
@@ -292,7 +292,7 @@ func TestOAuth_authorizationOfTheSubscriptionIsRefused(t *testing.T) {
 		{Endpoint: strings.Replace(a.endpoint.URL, "https", "http", 1), Headers: target.Headers},
 		{Endpoint: a.endpoint.URL, Headers: []channel.Header{{Name: "X-Authorization", Value: "1"}}},
 	} {
-		if err := a.network.CheckTarget(fine); err != nil {
+		if _, err := a.network.CheckTarget(fine); err != nil {
 			t.Errorf("%+v: %v", fine, err)
 		}
 	}

@@ -104,7 +104,7 @@ func (c *Channel) Send(ctx context.Context, m channel.Message) (channel.Reply, e
 		}
 		return reply, &channel.SendError{Class: class, Unbuilt: class == ClassMessage, Hint: err.Error()}
 	}
-	if err := c.network.CheckTarget(m.Target); err != nil {
+	if _, err := c.network.CheckTarget(m.Target); err != nil {
 		return reply, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: err.Error()}
 	}
 	answered, err := c.exchange(ctx, m, d, r, to, start)

@@ -14,7 +14,7 @@ import (
 	"fhirhook/fhir/auth"
 )
 
-// dialectsKey and accessKey are the keys of the configuration file that are no flags.
+// dialectsKey, accessKey and originsKey are the keys of the configuration file that are no flags.
 const dialectsKey = "dialects"
 
 // configFile answers flags from the YAML file: below the command line and the environment, above defaults.
@@ -23,6 +23,7 @@ type configFile struct {
 	values   map[string]any
 	dialects []resthook.Dialect // the operator's own, as far as they could be read
 	access   auth.Config        // who may call, as far as that could be read
+	origins  []resthook.Origin  // what single origins of endpoints need, the same
 	wrong    error              // what couldn't be read of them
 }
 
@@ -59,6 +60,10 @@ func configOf(args []string) (*configFile, error) {
 		file.wrong = errors.Join(file.wrong, fmt.Errorf("configuration %s: %s: %w", path, accessKey, err))
 	}
 	delete(file.values, accessKey)
+	if file.origins, err = resthook.ParseOrigins(text); err != nil {
+		file.wrong = errors.Join(file.wrong, fmt.Errorf("configuration %s: %s: %w", path, originsKey, err))
+	}
+	delete(file.values, originsKey)
 	return file, nil
 }
 

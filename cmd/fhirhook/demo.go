@@ -27,7 +27,7 @@ func (c *demoCmd) Run(ctx context.Context, s streams, own ownDialects) error {
 	options := (&serveCmd{
 		Listen: c.Listen, Data: c.Data, Dev: true, Dialect: "kit", ErrorAfter: "10,1h", OffAfter: defaultOffAfter,
 		MaxBody: 8 << 20, MaxBundle: 64 << 20, Validation: "structure", Drain: defaultDrain, LogLevel: "warn",
-	}).options(s, own, auth.Config{})
+	}).options(s, own, auth.Config{}, nil)
 	options.Log = slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server, err := app.New(ctx, options)
 	if err != nil {

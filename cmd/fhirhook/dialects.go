@@ -27,7 +27,7 @@ type dialectsCmd struct {
 }
 
 // check implements checker.
-func (c *dialectsCmd) check(_ streams, own ownDialects, _ auth.Config) error {
+func (c *dialectsCmd) check(_ streams, own ownDialects, _ auth.Config, _ origins) error {
 	return app.CheckDialects(own)
 }
 

@@ -31,7 +31,7 @@ const (
 
 // commands is the whole command line; each field's tags are its help.
 type commands struct {
-	Config        string           `help:"YAML file with the flags of the command as keys, and the sections dialects and auth." placeholder:"FILE" type:"path"`
+	Config        string           `help:"YAML file with the flags of the command as keys, and the sections dialects, auth and endpoints." placeholder:"FILE" type:"path"`
 	Serve         serveCmd         `cmd:"" help:"Run the server."`
 	Listen        listenCmd        `cmd:"" help:"Run a receiver that prints and verifies notifications, and can misbehave."`
 	Demo          demoCmd          `cmd:"" help:"Run a server with a receiver beside it, and print commands to try."`
@@ -84,14 +84,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var own ownDialects
 	var access auth.Config
+	var at origins
 	if file != nil {
-		own, access = file.dialects, file.access
+		own, access, at = file.dialects, file.access, file.origins
 		if err := kong.Resolvers(file).Apply(parser); err != nil {
 			fmt.Fprintln(stderr, "fhirhook:", err)
 			return exitUsage
 		}
 	}
-	if err := kong.Bind(own, access).Apply(parser); err != nil {
+	if err := kong.Bind(own, access, at).Apply(parser); err != nil {
 		fmt.Fprintln(stderr, "fhirhook:", err)
 		return exitFailure
 	}
@@ -114,7 +115,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if errors.Join(wrong...) != nil {
 		if c, ok := checkable(chosen); ok && err == nil {
-			wrong = append(wrong, c.check(streams{stdout, stderr}, own, access))
+			wrong = append(wrong, c.check(streams{stdout, stderr}, own, access, at))
 		}
 		fmt.Fprintf(stderr, "fhirhook: %v\nTry: fhirhook --help\n", errors.Join(wrong...))
 		return exitUsage
@@ -124,7 +125,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // checker is a command that can name the problems of its flags without running.
 type checker interface {
-	check(streams, ownDialects, auth.Config) error
+	check(streams, ownDialects, auth.Config, origins) error
 }
 
 func checkable(chosen *kong.Context) (checker, bool) {

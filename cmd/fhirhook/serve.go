@@ -38,13 +38,14 @@ type serveCmd struct {
 	EncryptResources    bool          `help:"Encrypt the JSON of everything that is stored, not only of Subscriptions, which hold secrets. The search index and what receivers answered stay readable."`
 	keyFlags            `embed:""`
 	inboundFlags        `embed:""`
+	outboundFlags       `embed:""`
 	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	LogLevel            string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 }
 
 // options turns the flags into what app takes; app names the problems.
-func (c *serveCmd) options(s streams, own ownDialects, access auth.Config) app.Options {
+func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at origins) app.Options {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // the enum tag has checked it
 	return app.Options{
@@ -52,20 +53,20 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config) app.O
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
 		Dialect: c.Dialect, Dialects: own, Auth: access, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		EndpointConcurrency: c.EndpointConcurrency, EndpointRate: c.EndpointRate,
-		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version, Inbound: c.inbound(c.Data),
+		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version, Inbound: c.inbound(c.Data), Outbound: c.outbound(at),
 		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }
 
 // check implements checker.
-func (c *serveCmd) check(s streams, own ownDialects, access auth.Config) error {
-	return c.options(s, own, access).Check()
+func (c *serveCmd) check(s streams, own ownDialects, access auth.Config, at origins) error {
+	return c.options(s, own, access, at).Check()
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config, at origins) error {
 	app.TuneCollector()
-	server, err := app.New(ctx, c.options(s, own, access))
+	server, err := app.New(ctx, c.options(s, own, access, at))
 	if err != nil {
 		return err
 	}

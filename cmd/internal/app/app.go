@@ -64,7 +64,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, dialects, definitions := parts.policy, parts.dialects, parts.definitions
+	network, dialects, definitions := parts.network, parts.dialects, parts.definitions
 
 	s := &Server{log: o.Log, drain: o.Drain}
 	defer func() {
@@ -101,7 +101,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
 	delivering := subscription.Options{Dialects: dialects} // whatever became of its criteria, what is owed goes out
 	admission := parsing
-	admission.Policy = policy
+	admission.Policy = network
 	admitting := subscription.NewGate(admission)
 	env := criteria.Env{Bases: basesOf(set.baseURL, o.TLS.On(), addr), Zone: time.UTC}
 	counters := newMetrics(s)
@@ -109,7 +109,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
 		return subscription.Parse(r.Key, r.Version, r.Doc(), delivering)
 	}, cachedSubscriptions)
-	hook := resthook.New(resthook.Options{Policy: policy, Dialect: o.Dialect, Dialects: o.lookup()})
+	hook := resthook.New(resthook.Options{Network: network, Dialect: o.Dialect, Dialects: o.lookup()})
 	s.deliverer = subscription.NewDeliverer(subscription.DelivererOptions{
 		DB:           s.db,
 		Channel:      hook,
@@ -140,7 +140,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: s.db, Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Env: env,
-		Gate: gate{admitting, admission, catalogue, engine, env}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
+		Gate: gate{admitting, admission, catalogue, engine, env, network}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
 		MaxBody: o.MaxBody, MaxBundle: o.MaxBundle, DeleteMultiple: o.DeleteMultiple,
@@ -149,10 +149,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.handler = s.routes(endpoint, counters, o.AdminListen != "", webhook.Options{FHIR: endpoint, Tenant: tenantOf(who), Dialect: o.Dialect, Dialects: o.Dialects})
+	s.handler = s.routes(endpoint, counters, o.AdminListen != "", webhook.Options{FHIR: lookAhead(network, endpoint), Tenant: tenantOf(who), Dialect: o.Dialect, Dialects: o.Dialects})
 	if o.offline {
 		return s, nil
 	}
+	s.handler = lookAhead(network, s.handler)
 	if s.edge, err = o.edge(set, s.handler); err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 
 // parts are what options alone decide.
 type parts struct {
-	policy      resthook.Policy
+	network     *resthook.Network
 	dialects    *subscription.DialectTable
 	definitions *criteria.Definitions
 }
@@ -175,9 +176,7 @@ func (o Options) prepare() (set settings, p parts, err error) {
 	if _, _, err = o.Keys.master(); err != nil {
 		wrong.add("%w", err)
 	}
-	if p.policy, err = resthook.NewPolicy(o.Dev, o.AllowEndpoints, o.AllowHTTP); err != nil {
-		wrong.add("%w", err)
-	}
+	p.network = o.readOutbound(&wrong)
 	p.dialects = o.readDialects(&wrong)
 	p.definitions = loadDefinitions(o.SearchParameters, &wrong, o.Log)
 	if err := o.Auth.Check(p.definitions, o.Dev); err != nil {

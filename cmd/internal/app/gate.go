@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"fhirhook/channel/resthook"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/auth"
@@ -20,6 +21,7 @@ type gate struct {
 	catalogue *search.Catalogue
 	engine    *search.Engine
 	env       criteria.Env
+	network   *resthook.Network
 }
 
 // Admission implements rest.Gate.
@@ -40,7 +42,11 @@ func (g gate) Admission(tx store.Reader, tenant string, who *auth.Principal) sto
 				env.Lookup = criteria.NewLookup(g.engine.ResolverWithin(context.Background(), tx, tenant, env), defs)
 				return q.Check(env)
 			}
-			return subscription.NewGate(o).Admit(in, prev, now)
+			admitted, err := subscription.NewGate(o).Admit(in, prev, now)
+			if err == nil {
+				err = fitsEndpoint(g.network, admitted)
+			}
+			return admitted, err
 		default:
 			return in, nil
 		}

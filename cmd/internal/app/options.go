@@ -49,6 +49,7 @@ type Options struct {
 	Validation          string // off, structure or strict; "" is structure
 	DeleteMultiple      bool   // conditional deletes may delete several
 	Inbound
+	Outbound
 	Drain   time.Duration
 	Version string
 	Log     *slog.Logger `json:"-"`
