@@ -41,19 +41,49 @@ func (e env) at(updated time.Time) criteria.Env {
 	return criteria.Env(e)
 }
 
-// tenant has those that are live in one of two sets, by what their criteria are held against first.
+// tenant has those that are live in sets.
+//
+// What a grant limits is judged in two ways. Criteria that look at nothing but the version find it or don't, whoever asks:
+// they stand in the sets of all, and whether the version is in sight is asked once they have found it. Criteria that look
+// further may find more or less with less in sight, so they stand apart, with those that see the same.
 type tenant struct {
-	set     criteria.Set      // the version that a change wrote or, of a delete, ended
-	leaving criteria.Set      // the version that it replaced or ended: Leaves
-	ways    criteria.Set      // of those with Enters: the far ends of chains and _has (wayID)
-	subs    map[string]*entry // by id
+	sets
+	apart map[View]*sets
+	ways  criteria.Set      // of those with Enters: the far ends of chains and _has (wayID)
+	subs  map[string]*entry // by id
 }
 
-func (t *tenant) setOf(trigger Trigger) *criteria.Set {
-	if trigger == Leaves {
-		return &t.leaving
+// sets are two, by what criteria are held against first.
+type sets struct {
+	set     criteria.Set // the version that a change wrote or, of a delete, ended
+	leaving criteria.Set // the version that it replaced or ended: Leaves
+}
+
+// setOf is where a Subscription stands.
+func (t *tenant) setOf(of terms) *criteria.Set {
+	in := &t.sets
+	if of.far && of.view.Limited() {
+		if in = t.apart[of.view]; in == nil {
+			in = &sets{}
+			if t.apart == nil {
+				t.apart = map[View]*sets{}
+			}
+			t.apart[of.view] = in
+		}
 	}
-	return &t.set
+	if of.trigger() == Leaves {
+		return &in.leaving
+	}
+	return &in.set
+}
+
+// remove takes a Subscription out of the sets.
+func (t *tenant) remove(id string, was terms) {
+	t.setOf(was).Remove(id)
+	t.removeWays(id, was.demands)
+	if in := t.apart[was.view]; in != nil && in.set.Len()+in.leaving.Len() == 0 {
+		delete(t.apart, was.view)
+	}
 }
 
 type entry struct {
@@ -72,11 +102,13 @@ type terms struct {
 	wild         bool      // [*] without event patterns
 	events       *Events   // patterns that have to cover the change; nil: none
 	demands      *demands  // nil: none
+	view         View      // what is in sight
+	far          bool      // the criteria look further than the version
 }
 
 // termsOf is about a Subscription with an error text ("" for none).
 func termsOf(s *Subscription, trouble string) terms {
-	return terms{s.Interactions, s.End, s.Events == nil && len(s.Query.Types()) == 0, s.Events, demandsOf(s, trouble)}
+	return terms{s.Interactions, s.End, s.Events == nil && len(s.Query.Types()) == 0, s.Events, demandsOf(s, trouble), s.View, s.Query.Far()}
 }
 
 func (t terms) trigger() Trigger {
@@ -177,9 +209,7 @@ func (a *active) apply(t turn) {
 	}
 	id := t.lane.Subscription
 	if t.from == live {
-		was := of.subs[id].terms
-		of.setOf(was.trigger()).Remove(id)
-		of.removeWays(id, was.demands)
+		of.remove(id, of.subs[id].terms)
 	}
 	a.setEnd(t)
 	if t.entry == nil {
@@ -188,7 +218,7 @@ func (a *active) apply(t turn) {
 	}
 	of.subs[id] = t.entry
 	if t.to == live && !t.sub.TestsOnly() {
-		of.setOf(t.sub.Trigger).Add(id, t.sub.Query)
+		of.setOf(t.entry.terms).Add(id, t.sub.Query)
 		of.addWays(id, t.entry.terms.demands)
 	}
 }
@@ -241,21 +271,22 @@ func (a *active) owing(c *crossing) (owing []string, undecided []criteria.Undeci
 	if of == nil || c.Origin.Server {
 		return nil, nil, nil
 	}
-	var ids []string
-	if of.set.Len() > 0 {
-		ids, undecided = of.set.Decide(c.judged)
+	ids, undecided, err := of.found(c)
+	if err != nil {
+		return nil, nil, err
 	}
-	if of.leaving.Len() > 0 {
-		before, err := c.before()
+	for view, in := range of.apart {
+		c := c.as(view)
+		if !c.visible() {
+			continue
+		}
+		found, open, err := in.found(c)
 		if err != nil {
 			return nil, nil, err
 		}
-		if before != nil {
-			found, open := of.leaving.Decide(before)
-			ids, undecided = append(ids, found...), append(undecided, open...)
-			slices.Sort(ids)
-		}
+		ids, undecided = append(ids, found...), append(undecided, open...)
 	}
+	slices.Sort(ids)
 	owing = ids[:0]
 	for _, id := range ids {
 		owes, err := a.owes(store.Lane{Tenant: c.Resource.Key.Tenant, Subscription: id}, of.subs[id].terms, c)
@@ -267,6 +298,23 @@ func (a *active) owing(c *crossing) (owing []string, undecided []criteria.Undeci
 		}
 	}
 	return owing, undecided, a.sift(of, c, &undecided)
+}
+
+// found are the ids whose criteria find the side of a row that they are held against first, and those that can't be
+// decided.
+func (s *sets) found(c *crossing) (ids []string, undecided []criteria.Undecided, err error) {
+	if s.set.Len() > 0 {
+		ids, undecided = s.set.Decide(c.subject())
+	}
+	if s.leaving.Len() == 0 {
+		return ids, undecided, nil
+	}
+	before, err := c.before()
+	if before == nil || err != nil {
+		return ids, undecided, err
+	}
+	found, open := s.leaving.Decide(before)
+	return append(ids, found...), append(undecided, open...), nil
 }
 
 // sift leaves of what can't be decided the Subscriptions that ask for the row at all. An error is not about
@@ -286,6 +334,9 @@ func (a *active) sift(of *tenant, c *crossing, undecided *[]criteria.Undecided) 
 // owes tells whether a Subscription whose Set found the row owes it.
 func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
 	if !t.ask(c.Change) {
+		return false, nil
+	}
+	if c = c.as(t.view); !c.visible() {
 		return false, nil
 	}
 	if covered, err := t.covered(notification(lane, c.Change), c.read); !covered || err != nil {
@@ -314,7 +365,10 @@ func (a *active) owesAlone(lane store.Lane, t terms, q *criteria.Query, c *cross
 	if c.Resource.Key.Tenant != lane.Tenant || c.Origin.Server || !t.ask(c.Change) {
 		return false, nil
 	}
-	side := c.judged
+	if c = c.as(t.view); !c.visible() {
+		return false, nil
+	}
+	side := c.subject()
 	if t.trigger() == Leaves {
 		var err error
 		if side, err = c.before(); side == nil || err != nil {

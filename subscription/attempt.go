@@ -20,7 +20,11 @@ const (
 	classPurged  = "purged"   // the version is no longer stored
 	classUnbuilt = "unbuilt"  // no request could be made of it, for a reason that the channel has no word for
 	classGivenUp = "given-up" // its time ran out behind an open breaker
+	classScope   = "scope"    // the Subscription may not see what would be sent
 )
+
+// errWithheld says that the Subscription may not see what would be sent.
+var errWithheld = errors.New("the Subscription may not see what would be sent")
 
 // errUnreadable is what the record says of a notification whose version the store can't give. The log has more.
 var errUnreadable = errors.New("what is to be sent could not be read from the store: ask the operator, whose log says why")
@@ -30,17 +34,18 @@ const mostReply = 1024
 
 // result is what became of an attempt.
 type result struct {
-	n       store.Notification
-	id      string
-	sub     *Subscription // as it was at the attempt
-	started time.Time
-	ended   time.Time
-	reply   channel.Reply
-	failure *channel.SendError // nil: delivered, unless one of the following is set
-	unbuilt error              // no request could be made of it: the endpoint is not to blame
-	purged  bool               // with unbuilt: what was to be sent is no longer stored
-	untried bool               // nothing was tried, and nothing counts
-	local   error              // with untried: the store can't be read
+	n        store.Notification
+	id       string
+	sub      *Subscription // as it was at the attempt
+	started  time.Time
+	ended    time.Time
+	reply    channel.Reply
+	failure  *channel.SendError // nil: delivered, unless one of the following is set
+	unbuilt  error              // no request could be made of it: the endpoint is not to blame
+	purged   bool               // with unbuilt: what was to be sent is no longer stored
+	withheld string             // why it may not be sent; "": it may
+	untried  bool               // nothing was tried, and nothing counts
+	local    error              // with untried: the store can't be read
 }
 
 // Requests begin in turn, so that a thousand lanes that want to send at once don't need memory for sixteen
@@ -115,6 +120,9 @@ func (d *Deliverer) attempt(ctx context.Context, n store.Notification) result {
 	}
 	m, err := d.message(ctx, n, r.id, r.sub)
 	switch {
+	case errors.Is(err, errWithheld):
+		r.withheld, r.ended = r.sub.Uncovered(), time.Now()
+		return r
 	case errors.Is(err, store.ErrNotFound):
 		r.unbuilt, r.purged, r.ended = err, true, time.Now()
 		return r
@@ -179,23 +187,25 @@ func (d *Deliverer) message(ctx context.Context, n store.Notification, id string
 			}
 			return v, nil
 		}
-		if m.Event = sub.EventName; m.Event == "" {
-			if m.Event, err = sub.Names.of(n, version); err != nil {
-				return err
-			}
+		if m.Body, err = d.body(r, n, sub, version); err != nil {
+			return err
 		}
-		m.Body, err = d.body(r, n, sub, version)
+		if m.Event = sub.EventName; m.Event == "" {
+			m.Event, err = sub.Names.of(n, sub.View.Versions(version, n.Updated))
+		}
 		return err
 	})
 	return m, err
 }
 
 // body is what a notification shows of its focus: the version that is owed, or the newest; of a deletion the one
-// that it ended, if the dialect sends that.
+// that it ended, if the dialect sends that. Whatever the message shows of that version, even if it is only that it was
+// deleted, the Subscription has to see the version now: else the error is errWithheld.
 func (d *Deliverer) body(r store.Reader, n store.Notification, sub *Subscription, version func(uint64) (*fhir.Resource, error)) ([]byte, error) {
 	number := n.Version
+	bare := n.Interaction == fhir.Delete && !sub.LastOnDelete
 	switch {
-	case n.Interaction == fhir.Delete && !sub.LastOnDelete:
+	case bare && !sub.View.Limited():
 		return nil, nil
 	case n.Interaction == fhir.Delete:
 		number--
@@ -207,8 +217,13 @@ func (d *Deliverer) body(r store.Reader, n store.Notification, sub *Subscription
 		number = newest
 	}
 	v, err := version(number)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !sub.View.Finds(v, time.Now()):
+		return nil, errWithheld
+	case bare:
+		return nil, nil
 	}
 	switch {
 	case v.Key.Type == fhir.Subscription && sub.Unversioned:
@@ -294,6 +309,8 @@ func (d *Deliverer) judge(l *lane, r result) {
 	}
 	was := l.breaker.Open
 	switch {
+	case r.withheld != "": // for good, and neither the endpoint's doing nor anybody's failure
+		a.State, a.Class, a.Reply, a.Try = store.Withheld, classScope, clip(r.withheld), 0
 	case r.failure == nil && r.unbuilt == nil:
 		l.health, l.breaker, l.trouble = Health{}, l.breaker.Succeed(r.ended), ""
 		a.State, a.Reply = store.Delivered, clip(noted(r.reply))

@@ -8,20 +8,71 @@ import (
 )
 
 // crossing is a row seen from both sides: what is there since, and what was there before. Subjects are made
-// once for all Subscriptions, and the version before is read only if one asks for it.
+// once for all Subscriptions that see the same, and the version before is read only if one asks for it.
 type crossing struct {
 	row
-	env     func() (criteria.Env, error)                   // of before
+	look    func(View) look
 	version func(fhir.Key, uint64) (*fhir.Resource, error) // reads the store
 
+	view     View
+	around   look // of view
 	judged   *criteria.Subject
-	previous *fhir.Resource
+	previous *fhir.Resource // nil also if it is out of sight
 	earlier  *criteria.Subject
-	looked   bool // previous is set
+	looked   bool               // previous is set
+	all      *crossing          // with everything in sight; nil: it is this one
+	views    map[View]*crossing // of all
+	asked    bool               // known is set
+	known    bool               // the version that was written or ended is in sight
 }
 
-func newCrossing(row row, after criteria.Env, before func() (criteria.Env, error), version func(fhir.Key, uint64) (*fhir.Resource, error)) *crossing {
-	return &crossing{row: row, env: before, version: version, judged: criteria.NewSubject(row.judged, after)}
+// look is what criteria see around a row, with a View: once its transaction has ended, and just before it began.
+type look struct {
+	after  func() criteria.Env
+	before func() (criteria.Env, error)
+}
+
+func newCrossing(row row, at func(View) look, version func(fhir.Key, uint64) (*fhir.Resource, error)) *crossing {
+	return &crossing{row: row, look: at, around: at(View{}), version: version}
+}
+
+// as is the row as a View shows it.
+func (c *crossing) as(v View) *crossing {
+	if c.view == v {
+		return c
+	}
+	all := c
+	if c.all != nil {
+		all = c.all
+	}
+	if !v.Limited() {
+		return all
+	}
+	seen := all.views[v]
+	if seen == nil {
+		seen = &crossing{row: c.row, look: all.look, around: all.look(v), version: all.version, view: v, all: all}
+		if all.views == nil {
+			all.views = map[View]*crossing{}
+		}
+		all.views[v] = seen
+	}
+	return seen
+}
+
+// visible tells whether the version that was written or ended is in sight. If it isn't, the row is nobody's business.
+func (c *crossing) visible() bool {
+	if !c.asked {
+		c.asked, c.known = true, c.view.Finds(c.row.judged, c.Resource.Updated)
+	}
+	return c.known
+}
+
+// subject is the version that was written or ended.
+func (c *crossing) subject() *criteria.Subject {
+	if c.judged == nil {
+		c.judged = criteria.NewSubject(c.row.judged, c.around.after())
+	}
+	return c.judged
 }
 
 // after is what there is now, nil after a delete.
@@ -29,18 +80,18 @@ func (c *crossing) after() *criteria.Subject {
 	if c.Interaction == fhir.Delete {
 		return nil
 	}
-	return c.judged
+	return c.subject()
 }
 
-// before is the version that the row replaced or ended, nil if there was none or it was deleted. It is judged
-// as a search just before the change would have judged it.
+// before is the version that the row replaced or ended, nil if there was none, it was deleted, or it is out of sight. It is
+// judged as a search just before the change would have judged it.
 func (c *crossing) before() (*criteria.Subject, error) {
 	prev, err := c.replaced()
 	if prev == nil || err != nil {
 		return nil, err
 	}
 	if c.earlier == nil {
-		env, err := c.env()
+		env, err := c.around.before()
 		if err != nil {
 			return nil, err
 		}
@@ -50,10 +101,17 @@ func (c *crossing) before() (*criteria.Subject, error) {
 }
 
 func (c *crossing) replaced() (*fhir.Resource, error) {
-	if c.looked {
-		return c.previous, nil
-	}
 	switch {
+	case c.looked:
+		return c.previous, nil
+	case c.all != nil:
+		prev, err := c.all.replaced()
+		if err != nil {
+			return nil, err
+		}
+		if prev != nil && c.view.Finds(prev, c.Resource.Updated) {
+			c.previous = prev
+		}
 	case c.Interaction == fhir.Delete:
 		c.previous = c.row.judged
 	case c.Interaction == fhir.Update:
@@ -69,12 +127,13 @@ func (c *crossing) replaced() (*fhir.Resource, error) {
 	return c.previous, nil
 }
 
-// read returns a version of the resource. It may be deleted.
+// read returns a version of the resource, as far as it is in sight. It may be deleted.
 func (c *crossing) read(version uint64) (*fhir.Resource, error) {
 	if c.row.judged.Version == version {
 		return c.row.judged, nil
 	}
-	return c.version(c.Resource.Key, version)
+	read := func(version uint64) (*fhir.Resource, error) { return c.version(c.Resource.Key, version) }
+	return c.view.Versions(read, c.Resource.Updated)(version)
 }
 
 // input is what expressions are about. Of a deleted resource both sides are its last version, as with
@@ -139,6 +198,9 @@ func (d *demands) fires(c *crossing, definitions *criteria.Definitions) (bool, e
 		was, err := found(before)
 		return after != nil && !was, err
 	case Leaves:
+		if before == nil { // a Set may have found what is out of sight
+			return false, nil
+		}
 		is, err := found(after)
 		return !is, err
 	case Changes:

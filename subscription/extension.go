@@ -61,6 +61,7 @@ var known = map[string]func(*reading, extension){
 	ours + "subscription-secret":                          (*reading).secret,
 	previousSecret:                                        (*reading).previousSecret,
 	previousUntil:                                         (*reading).previousUntil,
+	grantName:                                             (*reading).grant,
 	medplum + "/subscription-supported-interaction":       (*reading).interaction,
 	medplum + "/subscription-max-attempts":                (*reading).maxAttempts,
 	hapi + "subscription-delivery-retry-count":            (*reading).retryCount,

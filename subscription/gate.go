@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/tape"
 )
 
@@ -18,7 +19,7 @@ type Gate struct{ o Options }
 func NewGate(o Options) *Gate { return &Gate{o: o} }
 
 // Admit is a store.Admit for Subscriptions: it refuses what can't be done, naming every problem, restores
-// secrets that came back masked, and sets what the server owns (status, error). prev is the version that
+// secrets that came back masked, and sets what the server owns (status, error, the grant). prev is the version that
 // the write replaces, nil if there is none or it is deleted.
 func (g *Gate) Admit(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir.Incoming, error) {
 	if in.Type != fhir.Subscription {
@@ -29,7 +30,13 @@ func (g *Gate) Admit(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir
 		before = prev.Doc()
 	}
 	doc, why := unmask(in.Doc, before)
-	s, problems := parse(fhir.Key{Type: in.Type, ID: in.ID}, 0, doc, g.o, why)
+	doc, problems := ungranted(doc, before)
+	granted := doc
+	if problems == nil {
+		granted = WithGrant(doc, succeed(grantOf(before), before != nil, g.o.Author, now))
+	}
+	s, more := parse(fhir.Key{Type: in.Type, ID: in.ID}, 0, granted, g.o, why)
+	problems = append(problems, more...)
 	status, problem := admitStatus(s.Status, before != nil, s.Ended(now))
 	if problem != nil {
 		problems = append([]*fhir.Error{problem}, problems...)
@@ -41,8 +48,23 @@ func (g *Gate) Admit(in fhir.Incoming, prev *fhir.Resource, now time.Time) (fhir
 	if status == Off && before.Root().Get("status").Is(string(Off)) {
 		text = before.Root().Get("error").Text() // why the server switched it off is still why it is
 	}
-	in.Doc = reparsed(WithStatus(doc, status, text))
+	in.Doc = reparsed(WithStatus(granted, status, text))
+	if before == nil || granted == doc || grantOf(before).By(g.o.Author) {
+		return in, nil
+	}
+	// What changes nothing else doesn't change the grant: nothing of it is another's.
+	if same := reparsed(WithStatus(doc, status, text)); fhir.SameContent(before, same) {
+		in.Doc = same
+	}
 	return in, nil
+}
+
+// grantOf is GrantOf for a version that may not be there.
+func grantOf(before *tape.Doc) *auth.Grant {
+	if before == nil {
+		return nil
+	}
+	return GrantOf(before)
 }
 
 // Redact returns the JSON of a version as anyone may see it: secrets masked. It is what every read, history,

@@ -145,7 +145,7 @@ func (m *Matcher) link(ctx context.Context, row row, vocabulary store.Seq) (*cri
 			return nil, err
 		}
 	}
-	return criteria.NewSubject(row.judged, m.env(ctx, row.Change, vocabulary)), nil
+	return criteria.NewSubject(row.judged, m.env(ctx, row.Change, vocabulary, View{})), nil
 }
 
 // readAt returns what was current at a place, nil if nothing was.
@@ -172,6 +172,9 @@ func (m *Matcher) entering(ctx context.Context, row row, far *criteria.Subject, 
 		if !t.interactions.Update || !t.end.IsZero() && !row.Resource.Updated.Before(t.end) {
 			return
 		}
+		if !t.view.Sees(row.judged, row.Resource.Updated) {
+			return // nothing is linked by what is out of sight
+		}
 		see := m.o.Resolve
 		if m.o.Referrers != nil {
 			see = m.o.Referrers
@@ -195,11 +198,14 @@ func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lan
 	if !t.about(focus.Key.Type, fhir.Update) {
 		return n, false, nil
 	}
-	now := criteria.NewSubject(focus, m.env(ctx, row.Change, vocabulary))
+	if focus = masked(focus); !t.view.Finds(focus, row.Resource.Updated) {
+		return n, false, nil
+	}
+	now := criteria.NewSubject(focus, m.env(ctx, row.Change, vocabulary, t.view))
 	if found := t.demands.query.Matches(now); !found || now.Err() != nil {
 		return n, false, now.Err()
 	}
-	env, err := m.envBefore(ctx, row.Change, vocabulary)
+	env, err := m.envBefore(ctx, row.Change, vocabulary, t.view)
 	if err != nil {
 		return n, false, err
 	}
@@ -215,7 +221,8 @@ func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lan
 		Lane: lane, Focus: focus.Key, Version: focus.Version, Interaction: fhir.Update,
 		Cause: row.Resource.VersionedReference(), Updated: row.Resource.Updated,
 	}
-	covered, err := t.covered(n, func(version uint64) (*fhir.Resource, error) { return m.version(ctx, focus.Key, version) })
+	read := func(version uint64) (*fhir.Resource, error) { return m.version(ctx, focus.Key, version) }
+	covered, err := t.covered(n, t.view.Versions(read, row.Resource.Updated))
 	if !covered || err != nil {
 		return n, false, err
 	}

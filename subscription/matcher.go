@@ -207,13 +207,18 @@ func (m *Matcher) decide(ctx context.Context, b *batch, row row) (more bool, err
 
 // cross looks at a row from both sides; terms is the place of terminology, if that is later.
 func (m *Matcher) cross(ctx context.Context, row row, terms store.Seq) *crossing {
-	before := func() (criteria.Env, error) { return m.envBefore(ctx, row.Change, terms) }
-	return newCrossing(row, m.env(ctx, row.Change, terms), before, func(key fhir.Key, version uint64) (*fhir.Resource, error) {
+	at := func(v View) look {
+		return look{
+			after:  func() criteria.Env { return m.env(ctx, row.Change, terms, v) },
+			before: func() (criteria.Env, error) { return m.envBefore(ctx, row.Change, terms, v) },
+		}
+	}
+	return newCrossing(row, at, func(key fhir.Key, version uint64) (*fhir.Resource, error) {
 		return m.version(ctx, key, version)
 	})
 }
 
-// version reads a version, which may be a deletion.
+// version reads a version as criteria see it. It may be a deletion.
 func (m *Matcher) version(ctx context.Context, key fhir.Key, version uint64) (r *fhir.Resource, err error) {
 	err = m.db.View(ctx, func(tx store.Reader) error {
 		r, err = tx.Version(key, version)
@@ -222,7 +227,7 @@ func (m *Matcher) version(ctx context.Context, key fhir.Key, version uint64) (r 
 	if err != nil {
 		return nil, fmt.Errorf("read version %d of %s: %w", version, key, err)
 	}
-	return r, nil
+	return masked(r), nil
 }
 
 // commit stores what a batch decided, or only remembers the place where nothing was.
@@ -337,6 +342,7 @@ func (m *Matcher) read(ctx context.Context, after store.Seq) ([]row, error) {
 					return fmt.Errorf("read what %s ended: %w", c.Resource.VersionedReference(), err)
 				}
 			}
+			next.judged = masked(next.judged)
 			rows = append(rows, next)
 			if size += len(next.judged.JSON); len(rows) == m.bounds.rows || size >= m.bounds.bytes {
 				break

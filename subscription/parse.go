@@ -13,6 +13,7 @@ import (
 	"fhirhook/channel"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/tape"
 )
 
@@ -32,8 +33,13 @@ type Options struct {
 	Definitions *criteria.Definitions // nil: criteria aren't compiled, for whoever only delivers
 	Dialects    Dialects
 	Policy      Policy // nil: endpoints aren't judged, as for a Subscription that was admitted before
-	// Check tells what criteria need and is not there (a value set), with a *fhir.Error. nil: that isn't judged.
-	Check func(*criteria.Query) error
+	// Check tells what a Subscription's criteria (Query, within View) need and is not there (a value set), with a
+	// *fhir.Error. nil: that isn't judged.
+	Check func(*Subscription) error
+	// Grants tells what a Subscription may see by its grant. nil: nobody has to authenticate, and each sees everything.
+	Grants *Grants
+	// Author is who writes, for a Gate: the grant is theirs. nil, or Open: nobody knows.
+	Author *auth.Principal
 }
 
 // Parse compiles a Subscription. Its error is an *fhir.Error that names every problem, in the order in which
@@ -55,6 +61,7 @@ func parse(key fhir.Key, version uint64, doc *tape.Doc, o Options, why map[strin
 	r.status(root)
 	r.end(root)
 	r.extensions(root, ch)
+	r.s.View = r.o.Grants.view(r.s.Grant, key.Tenant)
 	rules := r.resolve()
 	r.criteria(root)
 	r.events(rules)
@@ -223,11 +230,11 @@ func (r *reading) criteria(root tape.Node) {
 		}
 		return
 	}
-	r.s.Query = q
+	r.s.Query, r.s.View = q, r.s.View.about(q)
 	if r.o.Check == nil || r.s.Status == Off {
 		return
 	}
-	switch problem, err := evaluation(r.o.Check(q)); {
+	switch problem, err := evaluation(r.o.Check(r.s)); {
 	case err != nil:
 		r.problems = append(r.problems, &fhir.Error{Expression: path, Diagnostic: "what the criteria need can't be looked up", Err: err})
 	case problem != nil:

@@ -21,20 +21,42 @@ type sight struct {
 
 // sights are the last Lookups of both sides of a change, so that rows of one transaction share them.
 type sights struct {
-	after, before sight
-	begins        store.Change // of the last transaction whose beginning was sought
-	began         store.Seq    // the place before it
+	sides
+	limited map[View]*sides
+	begins  store.Change // of the last transaction whose beginning was sought
+	began   store.Seq    // the place before it
+}
+
+type sides struct{ after, before sight }
+
+// mostViewed is how many Views' Lookups are remembered.
+const mostViewed = 256
+
+// of are the sides as a View shows them.
+func (s *sights) of(v View) *sides {
+	if !v.Limited() {
+		return &s.sides
+	}
+	seen := s.limited[v]
+	if seen == nil {
+		if len(s.limited) >= mostViewed || s.limited == nil {
+			s.limited = map[View]*sides{}
+		}
+		seen = &sides{}
+		s.limited[v] = seen
+	}
+	return seen
 }
 
 // env is what criteria are held against a change in. Other resources are seen as at the end of the change's
 // transaction (DESIGN: the place), and terminology as at a later place, where a Subscription catches up that
 // waited for it.
-func (m *Matcher) env(ctx context.Context, c store.Change, terms store.Seq) criteria.Env {
-	return m.seen(ctx, &m.sights.after, c, c.End, max(terms, c.End))
+func (m *Matcher) env(ctx context.Context, c store.Change, terms store.Seq, v View) criteria.Env {
+	return m.seen(ctx, &m.sights.of(v).after, c, c.End, max(terms, c.End), v)
 }
 
 // envBefore is env just before the change's transaction.
-func (m *Matcher) envBefore(ctx context.Context, c store.Change, terms store.Seq) (criteria.Env, error) {
+func (m *Matcher) envBefore(ctx context.Context, c store.Change, terms store.Seq, v View) (criteria.Env, error) {
 	if m.o.Resolve == nil {
 		return m.set.env.at(c.Resource.Updated), nil
 	}
@@ -45,7 +67,7 @@ func (m *Matcher) envBefore(ctx context.Context, c store.Change, terms store.Seq
 		}
 		s.begins, s.began = c, began
 	}
-	return m.seen(ctx, &m.sights.before, c, m.sights.began, max(terms, m.sights.began)), nil
+	return m.seen(ctx, &m.sights.of(v).before, c, m.sights.began, max(terms, m.sights.began), v), nil
 }
 
 // beginning is the place before a change's transaction, as far as its tenant goes.
@@ -66,7 +88,7 @@ func (m *Matcher) beginning(ctx context.Context, c store.Change) (began store.Se
 	return began, err
 }
 
-func (m *Matcher) seen(ctx context.Context, last *sight, c store.Change, at, terms store.Seq) criteria.Env {
+func (m *Matcher) seen(ctx context.Context, last *sight, c store.Change, at, terms store.Seq, v View) criteria.Env {
 	env := m.set.env.at(c.Resource.Updated)
 	if m.o.Resolve == nil {
 		return env
@@ -78,6 +100,7 @@ func (m *Matcher) seen(ctx context.Context, last *sight, c store.Change, at, ter
 		if terms > at {
 			r = termsAt{r, m.o.Resolve(ctx, tenant, terms, env)}
 		}
+		r = v.Resolver(r, c.Resource.Updated)
 		if now.lookup == nil {
 			now.lookup = criteria.NewLookup(r, now.table)
 		} else {

@@ -16,6 +16,7 @@ import (
 	"fhirhook/channel"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 )
 
 // Status is Subscription.status.
@@ -64,6 +65,8 @@ type Subscription struct {
 	Latest        bool    // the newest version is sent, whichever is owed
 	Unversioned   bool    // what is sent doesn't say which version it is
 	Audit         Audit
+	Grant         *auth.Grant // by whose leave it sees what it sees; nil: there is none
+	View          View        // what that is, as of now (Options.Grants)
 }
 
 // Audit says where attempts are recorded beside the attempt log (subscription-audit-event-destination).

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -26,6 +27,9 @@ type Grant struct {
 	Created    time.Time   `json:"created"`
 	Conditions []Condition `json:"conditions"` // all of them have to hold; none: nothing is granted
 
+	// NarrowedBy are the issuers and subjects of those with whose grants this one was intersected, the latest last.
+	NarrowedBy []string `json:"narrowedBy,omitempty"`
+
 	Revoked   time.Time `json:"revoked,omitzero"`   // by an administrator: nothing is granted any more
 	RevokedBy string    `json:"revokedBy,omitzero"` // issuer and subject of that administrator
 }
@@ -44,6 +48,27 @@ func GrantOf(p *Principal, now time.Time) *Grant {
 // By tells whether a caller is the one who gave the grant.
 func (g *Grant) By(p *Principal) bool {
 	return g != nil && p != nil && !p.open && g.Issuer == p.Issuer && g.Subject == p.Subject && g.Tenant == p.Tenant
+}
+
+// Same tells whether two grants are of the same subject, allow the same, and stand as firm.
+func (g *Grant) Same(o *Grant) bool {
+	if g == nil || o == nil {
+		return g == o
+	}
+	a, b := *g, *o
+	a.Created, b.Created = time.Time{}, time.Time{}
+	return reflect.DeepEqual(a.plain(), b.plain())
+}
+
+// plain is the grant with its conditions as they are compared.
+func (g *Grant) plain() Grant {
+	out := *g
+	out.Conditions = nil
+	for _, c := range g.Conditions {
+		c.Scopes = c.Scopes.effective()
+		out.Conditions = append(out.Conditions, c)
+	}
+	return out
 }
 
 // Revoke returns the grant without effect. Nothing but a new grant takes its place.
@@ -66,6 +91,9 @@ func (g *Grant) Intersect(o *Grant) *Grant {
 	}
 	out := *g
 	out.Conditions = nil
+	if g.Issuer != o.Issuer || g.Subject != o.Subject {
+		out.NarrowedBy = narrowed(g.NarrowedBy, o.Issuer+" "+o.Subject)
+	}
 	if g.Tenant != o.Tenant || len(g.Conditions) == 0 || len(o.Conditions) == 0 {
 		return &out
 	}
@@ -79,6 +107,12 @@ func (g *Grant) Intersect(o *Grant) *Grant {
 		out.Conditions = nil
 	}
 	return &out
+}
+
+// narrowed adds who narrowed a grant. The oldest are forgotten where there are many.
+func narrowed(by []string, one string) []string {
+	by = append(slices.DeleteFunc(slices.Clone(by), func(known string) bool { return known == one }), one)
+	return by[max(0, len(by)-mostConditions):]
 }
 
 // narrow adds a condition to those that have to hold, and leaves out what another implies.

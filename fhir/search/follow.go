@@ -178,7 +178,11 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 	}
 	var all []posting
 	for _, c := range rows {
-		all = x.marker.append(all, c.Seq, c.Resource)
+		r := c.Resource
+		if x.o.Show != nil {
+			r = x.o.Show(r)
+		}
+		all = x.marker.append(all, c.Seq, r)
 	}
 	newest := rows[len(rows)-1]
 	x.remember(memoryRun{rows[0].Seq, newest.Seq, sorted(all)})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirhook/criteria"
+	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
@@ -18,8 +19,10 @@ type IndexOptions struct {
 	Keep time.Duration
 	// Lowest is the place of the slowest follower that searches as of its own place; nil: there is none.
 	Lowest func(ctx context.Context) (store.Seq, error)
-	Log    *slog.Logger     // nil: none
-	Clock  func() time.Time // nil: time.Now
+	// Show is Options.Show: what may be found of a resource. nil: all of it.
+	Show  func(*fhir.Resource) *fhir.Resource
+	Log   *slog.Logger     // nil: none
+	Clock func() time.Time // nil: time.Now
 
 	flushRows int // rows that are kept in memory before they become a run; 0: defaultFlushRows
 	sliceSize int // bytes that one transaction of a merge writes; 0: defaultSlice

@@ -98,12 +98,16 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.base = baseOf(set.baseURL, o.TLS.On(), addr)
 
-	parsing := subscription.Options{Definitions: definitions, Dialects: dialects}
-	delivering := subscription.Options{Dialects: dialects} // whatever became of its criteria, what is owed goes out
+	env := criteria.Env{Bases: basesOf(set.baseURL, o.TLS.On(), addr), Zone: time.UTC}
+	var grants *subscription.Grants // nil: everybody sees everything
+	if who != nil {
+		grants = subscription.NewGrants(definitions, env)
+	}
+	parsing := subscription.Options{Definitions: definitions, Dialects: dialects, Grants: grants}
+	delivering := subscription.Options{Dialects: dialects, Grants: grants} // whatever became of its criteria, what is owed goes out
 	admission := parsing
 	admission.Policy = network
 	admitting := subscription.NewGate(admission)
-	env := criteria.Env{Bases: basesOf(set.baseURL, o.TLS.On(), addr), Zone: time.UTC}
 	counters := newMetrics(s)
 
 	currents := subscription.NewCurrents(s.db, func(r *fhir.Resource) (*subscription.Subscription, error) {
@@ -124,7 +128,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Observe:      counters.observe,
 	})
 	indexing := search.IndexOptions{
-		Lowest: func(context.Context) (store.Seq, error) { return s.matcher.Place(), nil }, Log: o.Log,
+		Lowest: func(context.Context) (store.Seq, error) { return s.matcher.Place(), nil }, Show: shown(admitting.Redact), Log: o.Log,
 	}
 	catalogue := search.NewCatalogue(definitions, o.Log)
 	s.index = search.NewIndex(s.db, definitions, indexing)

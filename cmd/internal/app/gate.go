@@ -36,11 +36,13 @@ func (g gate) Admission(tx store.Reader, tenant string, who *auth.Principal) sto
 				return fhir.Incoming{}, err
 			}
 			o := g.admission
-			o.Definitions = defs
-			o.Check = func(q *criteria.Query) error {
+			o.Definitions, o.Author = defs, who
+			o.Check = func(s *subscription.Subscription) error {
 				env := g.env
-				env.Lookup = criteria.NewLookup(g.engine.ResolverWithin(context.Background(), tx, tenant, env), defs)
-				return q.Check(env)
+				env.Now = now
+				all := g.engine.ResolverWithin(context.Background(), tx, tenant, env)
+				env.Lookup = criteria.NewLookup(s.View.Resolver(all, now), defs)
+				return s.Query.Check(env)
 			}
 			admitted, err := subscription.NewGate(o).Admit(in, prev, now)
 			if err == nil {
