@@ -12,6 +12,8 @@ var hints = map[string]string{
 	"timeout-reply":   "the receiver did not answer in time: it should answer first and work afterwards",
 	"tls":             "look at the endpoint's certificate, its chain and its expiry",
 	"blocked":         "this server's policy forbids the address: --allow-endpoint opens one",
+	"proxy":           "the operator's forward proxy made no connection: look at --proxy, and at what the proxy allows",
+	"auth":            "there is no token for the endpoint, or none that it takes: look at the section endpoints of the configuration",
 	"redirect":        "redirects are not followed: name the final URL as endpoint",
 	"status-2xx":      "the dialect does not count this status as a success",
 	"status-410":      "the endpoint wants no more: the Subscription was switched off",

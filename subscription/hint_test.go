@@ -11,7 +11,7 @@ func TestHint_everyClassHasOne(t *testing.T) {
 	t.Parallel()
 	for _, class := range []string{
 		resthook.ClassDNS, resthook.ClassRefused, resthook.ClassReset, resthook.ClassUnreachable, resthook.ClassTimeoutConnect,
-		resthook.ClassTimeoutReply, resthook.ClassTLS, resthook.ClassBlocked, resthook.ClassRedirect, resthook.ClassStatus2xx,
+		resthook.ClassTimeoutReply, resthook.ClassTLS, resthook.ClassBlocked, resthook.ClassProxy, resthook.ClassAuth, resthook.ClassRedirect, resthook.ClassStatus2xx,
 		resthook.ClassStatus4xx, resthook.ClassStatus410, resthook.ClassStatus429, resthook.ClassStatus5xx, resthook.ClassMalformed,
 		resthook.ClassMessage, resthook.ClassLocal, classPurged, classUnbuilt, classGivenUp,
 	} {
