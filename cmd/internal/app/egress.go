@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,10 +77,15 @@ func (o Options) readProxy(p *problems) *resthook.Proxy {
 // mostLookAhead bounds the Subscriptions whose endpoint is looked at before they are judged.
 const mostLookAhead = 1 << 20
 
+// lookup asks for the name of an endpoint; a *resthook.Network does.
+type lookup interface {
+	LookUp(ctx context.Context, endpoint string)
+}
+
 // lookAhead asks for the name of an endpoint while the Subscription that names it comes in: it is judged inside the
 // store's transaction, where nobody may wait for a name server. Only what a client sends as one Subscription is looked
 // at; Bundles and patches are judged by what is known, and everything again when it is dialled.
-func lookAhead(network *resthook.Network, next http.Handler) http.Handler {
+func lookAhead(network lookup, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if writesSubscription(r) && r.Body != nil {
 			body := &foreseen{body: r.Body, look: func(endpoint string) { network.LookUp(r.Context(), endpoint) }}
