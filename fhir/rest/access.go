@@ -32,6 +32,7 @@ func (q *request) identify(c *call) (err error) {
 	if c.who, err = q.s.Authenticator.Authenticate(in.Context(), sent...); err != nil {
 		return err
 	}
+	c.home = c.who.Tenant
 	if tenant := in.Header.Get(TenantHeader); tenant != "" {
 		there := c.who.In(tenant)
 		if there == nil {

@@ -46,6 +46,7 @@ func (s *Server) batch(ctx context.Context, c *call, nodes []tape.Node) (answer,
 func (s *Server) batchEntry(ctx context.Context, c *call, i int, n tape.Node) entry {
 	p, err := s.part(c, i, n)
 	if err != nil {
+		s.note(p.call, i, p.method, answer{}, err)
 		return s.failedEntry(c, i, err)
 	}
 	return s.runPart(ctx, i, p)
@@ -54,6 +55,7 @@ func (s *Server) batchEntry(ctx context.Context, c *call, i int, n tape.Node) en
 // runPart carries out an entry by itself.
 func (s *Server) runPart(ctx context.Context, i int, p part) entry {
 	a, err := p.route.run(s, ctx, p.call)
+	s.note(p.call, i, p.method, a, err)
 	if err != nil {
 		return s.failedEntry(p.call, i, err)
 	}

@@ -57,6 +57,7 @@ func (q *request) respondContent(c *call, r *fhir.Resource) error {
 	if err != nil {
 		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "the data of %s is not base64, so it can only be had as %s", r.Key, FHIRJSON)
 	}
+	q.answer = answer{status: http.StatusOK, resource: r}
 	header := q.c.Response().Header()
 	if context := root.Path("securityContext", "reference").Text(); context != "" {
 		header.Set(securityContext, context)

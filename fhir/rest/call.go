@@ -22,6 +22,10 @@ type call struct {
 	bundle fhir.Incoming // of process
 	native []string      // Accept, of a read that wants a Binary's content
 	extra  []Pair        // what the links of a page carry besides the search's own parameters
+
+	home    string   // the caller's own tenant
+	admin   bool     // only administrators may
+	account *account // nil: nobody keeps one
 }
 
 func (c *call) key() fhir.Key {
@@ -36,4 +40,5 @@ type answer struct {
 	body     []byte         // JSON; nil for none
 	outcome  bool           // body is an OperationOutcome about the call, not what it asked for
 	etag     string         // instead of the resource's
+	also     []fhir.Key     // what was written besides the resource
 }

@@ -95,10 +95,12 @@ func (s *Server) removeAll(tx store.Writer, w write, keys []fhir.Key) (answer, e
 			}
 		}
 	}
+	a := s.deleted(w.call, last.Resource)
 	if len(keys) > 1 {
-		last.Resource = nil // the answer is about none of them in particular
+		a = s.deleted(w.call, nil) // the answer is about none of them in particular
+		a.also = keys
 	}
-	return s.deleted(w.call, last.Resource), nil
+	return a, nil
 }
 
 // conditionalKey is the resource that a conditional update or patch is about (R4 http.html#cond-update).

@@ -149,6 +149,7 @@ func (s *Server) runOperation(c echo.Context, path string, o Operation) error {
 	if o.Level == OnInstance && !fhir.ValidID(call.target.id) {
 		return unknownVersion(call)
 	}
+	call.admin = o.Admin
 	if err := s.permitOperation(c.Request().Context(), call, o); err != nil {
 		return err
 	}

@@ -28,6 +28,10 @@ type request struct {
 	contentType string // of the answer; "" until it is negotiated
 	pretty      bool
 	code        interaction // "" until a route is found
+
+	of     *call  // nil: it did not become one, or nobody keeps account
+	answer answer // of a call that did not fail
+	failed error
 }
 
 const requestSlot = "fhirhook.request"
@@ -68,6 +72,9 @@ func (q *request) call(s *Server, r route) (*call, error) {
 		code: r.code, tenant: fhir.DefaultTenant, base: q.base(),
 		target: target{typ: fhir.Type(q.c.Param("type")), id: q.c.Param("id"), version: q.c.Param("vid"), inner: q.c.Param("inner"), query: query},
 		origin: store.Origin{RequestID: q.id},
+	}
+	if err := q.accountable(c); err != nil {
+		return nil, err
 	}
 	if err := q.identify(c); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 
 // respond writes an answer.
 func (q *request) respond(c *call, a answer) error {
+	q.answer = a
 	header := q.c.Response().Header()
 	if a.resource != nil {
 		header.Set("ETag", a.resource.ETag())
@@ -83,6 +84,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		err = q.rightOf(err)
 	}
 	o, body := failure(err, q.id)
+	q.failed = err
 	s.logFailure(q, o, err)
 	if c.Response().Committed || o.Status == hungUp.Status {
 		return
@@ -144,6 +146,7 @@ func (s *Server) surround(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := guarded(next, c); err != nil {
 			s.fail(err, c)
 		}
+		q.record() // where nothing could be answered
 		r := c.Request()
 		if s.Observe != nil {
 			s.Observe(string(q.code), c.Response().Status, time.Since(q.began))

@@ -54,6 +54,8 @@ type Options struct {
 	MaxDepth   int   // JSON nesting; 0: tape.MaxDepth
 	MaxEntries int   // entries of a batch or transaction; 0: 10,000
 
+	Audit Auditor // keeps what callers do; nil: nobody does
+
 	Log *slog.Logger // nil: slog.Default()
 	// Observe, if set, is told of each request that was answered: the interaction's code ("" if it never
 	// became one), the status and how long it took. It is called from many goroutines.

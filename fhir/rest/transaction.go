@@ -42,7 +42,9 @@ func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (a
 		b.entries[i] = entryOf(p, answers[i], c.base)
 		if p.searches() {
 			b.entries[i] = s.runPart(ctx, i, p) // what is committed can't fail any more, so this fails alone
+			continue
 		}
+		s.note(p.call, i, p.method, answers[i], nil)
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
 }

@@ -1,0 +1,160 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"hash/crc32"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"fhirhook/fhir"
+	"fhirhook/fhir/rest"
+)
+
+// Bounds of what a line holds of a request.
+const (
+	mostQuery = 8 << 10
+	mostText  = 1 << 10
+)
+
+// row is a deed as it is kept. The names are short because there are many.
+type row struct {
+	Request     string     `json:"r,omitempty"`
+	Entry       int        `json:"n,omitempty"`
+	Issuer      string     `json:"iss,omitempty"`
+	Subject     string     `json:"sub,omitempty"`
+	From        string     `json:"from,omitempty"`
+	Admin       bool       `json:"adm,omitempty"`
+	Open        bool       `json:"open,omitempty"`
+	Address     netip.Addr `json:"ip,omitzero"`
+	Method      string     `json:"m,omitempty"`
+	Interaction string     `json:"i"`
+	About       string     `json:"k,omitempty"` // Type/id, or Type
+	Version     uint64     `json:"v,omitempty"`
+	Query       string     `json:"q,omitempty"`
+	Clipped     bool       `json:"clip,omitempty"` // the query was longer
+	Status      int        `json:"s"`
+	Issue       string     `json:"c,omitempty"`
+	Reason      string     `json:"x,omitempty"`
+	Micros      int64      `json:"d,omitempty"`
+}
+
+// nobody stands for the tenant where it was not found out. It is no tenant's name.
+const nobody = "-"
+
+// rowOf is what is kept of a deed, and its tenant.
+func rowOf(d rest.Deed) (r row, tenant string) {
+	r = row{
+		Request: clip(d.RequestID, mostText), Entry: d.Entry, Address: d.Address, Method: d.Method, Interaction: d.Interaction,
+		About: string(d.Type), Version: d.Version, Status: d.Status, Issue: d.Issue, Reason: clip(d.Reason, mostText), Micros: d.Took.Microseconds(),
+	}
+	if fhir.ValidID(d.ID) {
+		r.About += "/" + d.ID
+	}
+	r.Query = clip(d.Query, mostQuery)
+	r.Clipped = len(r.Query) < len(d.Query)
+	if d.Who == nil {
+		// Whoever nobody knows may be of any tenant, and so may what is asked for.
+		r.About, r.Version, r.Query, r.Clipped = string(d.Type), 0, "", false
+		return r, nobody
+	}
+	r.Open, r.Admin = d.Who.Open(), d.Who.Admin
+	r.Issuer, r.Subject = clip(d.Who.Issuer, mostText), clip(d.Who.Subject, mostText)
+	if d.From != d.Who.Tenant {
+		r.From = d.From
+	}
+	return r, d.Who.Tenant
+}
+
+// clip leaves at most so many bytes, all of them text.
+func clip(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// Ring encrypts and decrypts; seal.Ring does.
+type Ring interface {
+	Seal(plain, about []byte) []byte
+	Open(sealed, about []byte) ([]byte, error)
+}
+
+// payload is the last field of a line.
+func (r row) payload(tenant string, ring Ring) []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	if ring == nil {
+		return text
+	}
+	sealed := ring.Seal(text, about(tenant))
+	return base64.RawStdEncoding.AppendEncode(nil, sealed)
+}
+
+// about is what an encrypted deed belongs to.
+func about(tenant string) []byte { return []byte("audit\x00" + tenant) }
+
+// The fields of a line: sum, space, time, space, tenant, space, payload.
+const (
+	sumDigits  = 8
+	timeDigits = 13
+	lineHead   = sumDigits + 1 + timeDigits + 1
+)
+
+// appendLine writes a line.
+func appendLine(b []byte, at time.Time, tenant string, payload []byte) []byte {
+	start := len(b)
+	b = append(b, "00000000 "...)
+	b = append(strconv.AppendInt(b, at.UnixMilli(), 10), ' ')
+	b = append(append(b, tenant...), ' ')
+	b = append(b, payload...)
+	const digits = "0123456789abcdef"
+	sum := crc32.ChecksumIEEE(b[start+sumDigits+1:])
+	for i := range sumDigits {
+		b[start+i] = digits[sum>>(28-4*i)&15]
+	}
+	return append(b, '\n')
+}
+
+// line is one that was read. Its payload is not looked into yet.
+type line struct {
+	at      time.Time
+	tenant  string
+	payload []byte // of the reader's buffer
+}
+
+// parseLine reads a line without its end; false if it isn't one.
+func parseLine(b []byte) (line, bool) {
+	if len(b) < lineHead || b[sumDigits] != ' ' || b[lineHead-1] != ' ' {
+		return line{}, false
+	}
+	sum, err := strconv.ParseUint(string(b[:sumDigits]), 16, 32)
+	if err != nil || uint32(sum) != crc32.ChecksumIEEE(b[sumDigits+1:]) {
+		return line{}, false
+	}
+	millis, err := strconv.ParseInt(string(b[sumDigits+1:lineHead-1]), 10, 64)
+	tenant, payload, ok := bytes.Cut(b[lineHead:], []byte(" "))
+	return line{at: time.UnixMilli(millis).UTC(), tenant: string(tenant), payload: payload}, err == nil && ok
+}
+
+// row reads the payload.
+func (l line) row(ring Ring) (r row, err error) {
+	text := l.payload
+	if len(text) > 0 && text[0] != '{' {
+		if text, err = base64.RawStdEncoding.AppendDecode(nil, l.payload); err != nil {
+			return r, err
+		}
+		if ring == nil {
+			return r, errSealed
+		}
+		if text, err = ring.Open(text, about(l.tenant)); err != nil {
+			return r, err
+		}
+	}
+	return r, json.Unmarshal(text, &r)
+}
