@@ -59,7 +59,7 @@ func TestDialect_Event(t *testing.T) {
 		{"healthsync", "DiagnosticReport", "update", nil, "diagnostic-report.updated"},
 		{"healthsync", "DiagnosticReport", "update", always, "analysis.completed"},
 		{"healthsync", "AuditEvent", "create", nil, "share.accessed"},
-		{"webhook-events", "Encounter", "delete", nil, "encounters.removed"},
+		{"webhook-events", "Encounter", "delete", nil, "medical-encounters.removed"},
 		{"webhook-events", "ImagingStudy", "create", nil, "imaging-studies.created"},
 		{"webhook-events", "AllergyIntolerance", "update", nil, "allergy-intolerances.updated"},
 		{"webhook-events", "Media", "update", nil, "media.updated"},

@@ -91,7 +91,7 @@ func TestDialects_table(t *testing.T) {
 			"kit": resource, "fhir": resource, "medplum": resource, "hapi": resource,
 			"healthsync":     `{"id":"ID","type":"encounter.updated","created_at":"2026-01-02T03:04:05.006Z","data":{"object":` + resource + `}}`,
 			"clinik":         `{"id":"ID","event":"encounter.updated","timestamp":"2026-01-02T03:04:05.006Z","data":{"resourceType":"Encounter","resourceId":"e1","action":"updated","tenantId":"default"}}`,
-			"webhook-events": `{"id":"ID","event":"encounters.updated","payload":` + resource + `}`,
+			"webhook-events": `{"id":"ID","event":"medical-encounters.updated","payload":` + resource + `}`,
 		}},
 		{"delete", func(t *testing.T, d resthook.Dialect) string {
 			m := tableMessage(d, "delete")
@@ -109,7 +109,7 @@ func TestDialects_table(t *testing.T) {
 			"medplum": "POST endpoint {} + X-Medplum-Deleted-Resource: Encounter/e1", "hapi": "DELETE endpoint/Encounter/e1, no body",
 			"healthsync":     `POST endpoint {"id":"ID","type":"encounter.deleted","created_at":"2026-01-02T03:04:05.006Z","data":{"object":{"id":"e1","resourceType":"Encounter"}}}`,
 			"clinik":         `POST endpoint {"id":"ID","event":"encounter.deleted","timestamp":"2026-01-02T03:04:05.006Z","data":{"resourceType":"Encounter","resourceId":"e1","action":"deleted","tenantId":"default"}}`,
-			"webhook-events": `POST endpoint {"id":"ID","event":"encounters.removed","payload":` + resource + `}`,
+			"webhook-events": `POST endpoint {"id":"ID","event":"medical-encounters.removed","payload":` + resource + `}`,
 		}},
 		{"Content-Type, payload application/fhir+json", contentType("application/fhir+json"), map[string]string{
 			"kit": "application/fhir+json", "fhir": "application/fhir+json", "medplum": "application/fhir+json", "hapi": "application/fhir+json",

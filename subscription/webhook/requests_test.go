@@ -178,6 +178,7 @@ func TestRequests(t *testing.T) {
 		{"a page's comments", "POST /webhook-events", "{\n  \"organization\": \"organization.id\",\n  # set the webhook as active\n  \"active\": true\n}", nil, 400, "", "line 3"},
 		{"a page's webhook without events", "POST /webhook-events", `{"url":"https://example.com/webhook"}`, nil, 422, "/events", "is missing"},
 		{"a page's list", "GET /webhook-events", "", nil, 405, "", "Allow"},
+		{"the page's example", "POST /webhook-events", `{"url":"https://example.com/webhook","events":"medical-encounters"}`, nil, 201, "", `"events":["medical-encounters.*"]`},
 		{"a page's own words", "POST /webhook-events", `{"url":"https://example.com/webhook","events":["patients.removed","encounters"]}`, nil, 201, "", `"events":["patients.removed","encounters.*"]`},
 	}
 	if len(tests) < 60 {

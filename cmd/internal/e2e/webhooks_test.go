@@ -116,7 +116,7 @@ func TestSeed1_literalRequests(t *testing.T) {
 			t.Errorf("%s", n.body)
 		}
 	}
-	for i, want := range []string{"patients.created", "encounters.created", "encounters.updated", "encounters.removed"} {
+	for i, want := range []string{"patients.created", "medical-encounters.created", "medical-encounters.updated", "medical-encounters.removed"} {
 		if got[i+1] != want {
 			t.Errorf("event %d is %s, want %s", i+1, got[i+1], want)
 		}
