@@ -3,6 +3,7 @@ package subscription
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,6 +153,21 @@ func succeed(own *auth.Grant, update bool, author *auth.Principal, now time.Time
 	default:
 		return own.Intersect(fresh)
 	}
+}
+
+// Blind says, in words, why a Subscription sees nothing at all; "" if it may see something.
+func (s *Subscription) Blind() string {
+	if !s.View.Limited() || s.Query == nil {
+		return ""
+	}
+	types := s.Query.Types()
+	if len(types) == 0 {
+		types = fhir.Types()
+	}
+	if slices.ContainsFunc(types, s.View.May) {
+		return ""
+	}
+	return "it sees nothing of " + s.Criteria + ", for " + s.Uncovered()
 }
 
 // Uncovered says, in words, why a Subscription does not see something.

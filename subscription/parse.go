@@ -61,7 +61,7 @@ func parse(key fhir.Key, version uint64, doc *tape.Doc, o Options, why map[strin
 	r.status(root)
 	r.end(root)
 	r.extensions(root, ch)
-	r.s.View = r.o.Grants.view(r.s.Grant, key.Tenant)
+	r.s.View = r.o.Grants.View(r.s.Grant, key.Tenant)
 	rules := r.resolve()
 	r.criteria(root)
 	r.events(rules)
@@ -230,7 +230,7 @@ func (r *reading) criteria(root tape.Node) {
 		}
 		return
 	}
-	r.s.Query, r.s.View = q, r.s.View.about(q)
+	r.s.Query, r.s.View = q, r.s.View.About(q)
 	if r.o.Check == nil || r.s.Status == Off {
 		return
 	}

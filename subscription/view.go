@@ -33,8 +33,8 @@ func NewGrants(trusted *criteria.Definitions, env criteria.Env) *Grants {
 // nothing is what is seen without a grant.
 var nothing = &auth.Access{}
 
-// view is what a grant shows of a tenant ("": of its own).
-func (g *Grants) view(grant *auth.Grant, tenant string) View {
+// View is what a grant shows of a tenant ("": of its own).
+func (g *Grants) View(grant *auth.Grant, tenant string) View {
 	switch {
 	case g == nil:
 		return View{}
@@ -74,8 +74,8 @@ type View struct {
 	of     fhir.Type    // that the criteria are about; "": several or all
 }
 
-// about is the View for criteria.
-func (v View) about(q *criteria.Query) View {
+// About is the View for criteria.
+func (v View) About(q *criteria.Query) View {
 	if types := q.Types(); v.Limited() && len(types) == 1 {
 		v.of = types[0]
 	}

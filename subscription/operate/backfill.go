@@ -9,6 +9,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/store"
 	"fhirhook/subscription"
@@ -53,7 +54,9 @@ func (d *Desk) backfill(ctx context.Context, r rest.OperationRequest) (rest.Oper
 	case len(types(s, q)) == 0:
 		return rest.OperationAnswer{}, search.refuse(fhir.BusinessRule, "it is about no type that the criteria %s are about", s.Criteria)
 	}
-	job.Selection.Search = text
+	if job.Selection.Search = text; text != "" {
+		job.Selection.Caller = auth.GrantOf(r.Who, time.Now())
+	}
 	if _, job.Selection.Place, err = d.read(ctx, r.Key()); err != nil {
 		return rest.OperationAnswer{}, err
 	}
@@ -86,7 +89,7 @@ func (d *Desk) chooseStored(ctx context.Context, lane store.Lane, s *subscriptio
 	if err != nil {
 		return choice{}, err
 	}
-	env, err := d.env(ctx, lane.Tenant, job.Begun, job.Selection.Place)
+	tests, err := d.tests(ctx, lane.Tenant, s, search, job)
 	if err != nil {
 		return choice{}, err
 	}
@@ -105,6 +108,7 @@ func (d *Desk) chooseStored(ctx context.Context, lane store.Lane, s *subscriptio
 				return choice{}, err
 			}
 			for _, v := range page {
+				v = subscription.Masked(v)
 				if len(c.chosen) == most || seen == mostSeen {
 					return c, nil
 				}
@@ -114,11 +118,11 @@ func (d *Desk) chooseStored(ctx context.Context, lane store.Lane, s *subscriptio
 				if v.Updated.Before(job.Selection.Since) {
 					continue
 				}
-				matches, err := d.stands(ctx, s, search, v, env)
+				matches, err := d.stands(ctx, s, v, job.Begun, tests...)
 				if err != nil {
 					return choice{}, err
 				}
-				if !matches || !s.Stands(v, env.Now) {
+				if !matches || !s.Stands(v, job.Begun) {
 					continue
 				}
 				n, due, err := d.due(ctx, lane, v, job.Selection.Force)
@@ -156,16 +160,35 @@ func (d *Desk) page(ctx context.Context, tenant string, t fhir.Type, after strin
 	return page, err
 }
 
-// stands tells whether a stored version matches.
-func (d *Desk) stands(ctx context.Context, s *subscription.Subscription, search *criteria.Query, v *fhir.Resource, env criteria.Env) (bool, error) {
-	for _, q := range []*criteria.Query{s.Query, search} {
-		if q == nil {
-			continue
+// test is a query with what it sees.
+type test struct {
+	query *criteria.Query
+	view  subscription.View
+	env   criteria.Env
+}
+
+// tests are what a stored version has to meet: the Subscription's criteria as its grant sees, and the search of whoever
+// asked for the job as both see, or else it would tell one what only the other may know.
+func (d *Desk) tests(ctx context.Context, tenant string, s *subscription.Subscription, search *criteria.Query, job record) ([]test, error) {
+	own, err := d.env(ctx, tenant, job.Begun, job.Selection.Place, s.View)
+	if err != nil || search == nil {
+		return []test{{s.Query, s.View, own}}, err
+	}
+	caller := d.o.Parse.Grants.View(job.Selection.Caller, tenant).About(search)
+	both, err := d.env(ctx, tenant, job.Begun, job.Selection.Place, s.View, caller)
+	return []test{{s.Query, s.View, own}, {search, caller, both}}, err
+}
+
+// stands tells whether a stored version meets all tests, and the Subscription's expression.
+func (d *Desk) stands(ctx context.Context, s *subscription.Subscription, v *fhir.Resource, now time.Time, tests ...test) (bool, error) {
+	for _, t := range tests {
+		if !t.view.Finds(v, now) {
+			return false, nil
 		}
-		subject := criteria.NewSubject(v, env)
-		found := q.Matches(subject)
+		subject := criteria.NewSubject(v, t.env)
+		found := t.query.Matches(subject)
 		if err := subject.Err(); err != nil {
-			return false, fmt.Errorf("hold %s against %s: %w", v.VersionedReference(), q, err)
+			return false, fmt.Errorf("hold %s against %s: %w", v.VersionedReference(), t.query, err)
 		}
 		if !found {
 			return false, nil
@@ -174,35 +197,44 @@ func (d *Desk) stands(ctx context.Context, s *subscription.Subscription, search 
 	if s.Expression == "" {
 		return true, nil
 	}
-	_, holds, err := d.expressed(ctx, s, v, env.Now)
+	before, err := d.before(ctx, v)
+	if err != nil {
+		return false, err
+	}
+	if before != nil && !s.View.Finds(before, now) {
+		before = nil
+	}
+	_, holds, err := expressed(s, v, before, now)
 	return holds, err
 }
 
-// expressed evaluates a Subscription's FHIRPath expression on a stored version. What can't be evaluated does not
+// before is the version before another; nil if there is none, or it was deleted.
+func (d *Desk) before(ctx context.Context, v *fhir.Resource) (before *fhir.Resource, err error) {
+	if v.Version == 1 {
+		return nil, nil
+	}
+	err = d.o.DB.View(ctx, func(r store.Reader) error {
+		found, err := r.Version(v.Key, v.Version-1)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil && !found.Deleted {
+			before = found
+		}
+		return err
+	})
+	return before, err
+}
+
+// expressed evaluates a Subscription's FHIRPath expression on a version. What can't be evaluated does not
 // hold, as in matching; why says so.
-func (d *Desk) expressed(ctx context.Context, s *subscription.Subscription, v *fhir.Resource, now time.Time) (why string, holds bool, err error) {
+func expressed(s *subscription.Subscription, v, before *fhir.Resource, now time.Time) (why string, holds bool, err error) {
 	x, err := expression.Compile(s.Expression)
 	if err != nil {
 		return "", false, err
 	}
-	in := expression.Input{Current: subscription.Shown(v), Now: now}
-	if v.Version > 1 {
-		err := d.o.DB.View(ctx, func(r store.Reader) error {
-			before, err := r.Version(v.Key, v.Version-1)
-			if err == nil && !before.Deleted {
-				in.Previous = subscription.Shown(before)
-			}
-			if errors.Is(err, store.ErrNotFound) {
-				return nil
-			}
-			return err
-		})
-		if err != nil {
-			return "", false, err
-		}
-	}
-	holds, err = x.Holds(in)
-	if err != nil {
+	in := expression.Input{Current: subscription.Shown(v), Previous: subscription.Shown(before), Now: now}
+	if holds, err = x.Holds(in); err != nil {
 		return "it can't be evaluated: " + strings.TrimSpace(err.Error()), false, nil
 	}
 	return "", holds, nil

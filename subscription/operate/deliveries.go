@@ -31,7 +31,7 @@ func (d *Desk) deliveries(ctx context.Context, r rest.OperationRequest) (rest.Op
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
-	page := &page{count: usualCount, want: want}
+	page := &page{count: usualCount, want: want, shows: d.shows(ctx, r)}
 	if err := in.paging(page); err != nil {
 		return rest.OperationAnswer{}, err
 	}
@@ -133,7 +133,8 @@ type place struct {
 type page struct {
 	count   int
 	want    *filter
-	from    place // zero: the first page
+	shows   func(store.Lane) (bool, error) // whether the caller may see it
+	from    place                          // zero: the first page
 	found   []delivery
 	total   int // found, and behind them
 	scanned int
@@ -252,9 +253,15 @@ func tests(some []delivery) []delivery {
 func (d *Desk) ofLanes(ctx context.Context, tenant string, p *page) error {
 	at := p.from.Lane
 	if at != "" {
-		more, err := d.scan(ctx, store.Lane{Tenant: tenant, Subscription: at}, p, p.from.Below)
-		if err != nil || !more {
+		lane := store.Lane{Tenant: tenant, Subscription: at}
+		shown, err := p.shows(lane) // the cursor may be anybody's
+		if err != nil {
 			return err
+		}
+		if shown {
+			if more, err := d.scan(ctx, lane, p, p.from.Below); err != nil || !more {
+				return err
+			}
 		}
 	}
 	for {
@@ -278,6 +285,11 @@ func (d *Desk) ofLanes(ctx context.Context, tenant string, p *page) error {
 		for _, lane := range lanes {
 			at = lane.Subscription
 			p.scanned++
+			if shown, err := p.shows(lane); err != nil {
+				return err
+			} else if !shown {
+				continue
+			}
 			more, err := d.scan(ctx, lane, p, 0)
 			if err != nil || !more {
 				return err
@@ -379,6 +391,11 @@ func (d *Desk) ofVersion(ctx context.Context, lane store.Lane, v *fhir.Resource,
 		skip = int(min(p.from.Below, uint64(len(all)))) // so many of this version were on the page before
 	}
 	for i, one := range all[skip:] {
+		if shown, err := p.shows(one.lane); err != nil {
+			return false, err
+		} else if !shown {
+			continue
+		}
 		at := place{Version: v.Version + 1, Below: uint64(skip + i + 1)}
 		if !p.take(one, at) {
 			return false, nil

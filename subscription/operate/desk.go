@@ -78,6 +78,8 @@ func (d *Desk) Operations() []rest.Operation {
 		{Name: "status", Level: rest.OnInstance, Types: own, Methods: get, Needs: auth.Read, Handle: d.status},
 		{Name: "plan", Level: rest.OnType, Types: own, Methods: get, Needs: auth.Search, Handle: d.plan},
 		{Name: "plan", Level: rest.OnInstance, Types: own, Methods: get, Needs: auth.Read, Handle: d.plan},
+		{Name: "take-over", Level: rest.OnInstance, Types: own, Methods: post, Needs: auth.Update, Handle: d.takeOver},
+		{Name: "revoke-grant", Level: rest.OnInstance, Types: own, Methods: post, Admin: true, Handle: d.revokeGrant},
 		{Name: "resend", Level: rest.OnInstance, Methods: post, Admin: true, Handle: d.resend},
 	}
 }
@@ -143,18 +145,23 @@ func laneOf(key fhir.Key) store.Lane {
 	return store.Lane{Tenant: key.Tenant, Subscription: key.ID}
 }
 
-// env is the surroundings of an evaluation at a time and a place.
-func (d *Desk) env(ctx context.Context, tenant string, now time.Time, at store.Seq) (criteria.Env, error) {
+// env is the surroundings of an evaluation at a time and a place, as far as they are in sight of all the views.
+func (d *Desk) env(ctx context.Context, tenant string, now time.Time, at store.Seq, views ...subscription.View) (criteria.Env, error) {
 	e := d.o.Env
 	e.Now = now
 	if d.o.Resolve == nil {
 		return e, nil
 	}
 	definitions, err := d.o.Definitions(ctx, tenant)
-	if err == nil {
-		e.Lookup = criteria.NewLookup(d.o.Resolve(ctx, tenant, at, e), definitions)
+	if err != nil {
+		return e, err
 	}
-	return e, err
+	r := d.o.Resolve(ctx, tenant, at, e)
+	for _, v := range views {
+		r = v.Resolver(r, now)
+	}
+	e.Lookup = criteria.NewLookup(r, definitions)
+	return e, nil
 }
 
 // search reads a search that narrows something down; nil for none.

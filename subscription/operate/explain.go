@@ -39,7 +39,7 @@ func (d *Desk) explain(ctx context.Context, r rest.OperationRequest) (rest.Opera
 	}
 	var c *change
 	if isInline {
-		c, err = d.inline(ctx, r.Tenant, inline)
+		c, err = d.inline(ctx, r, inline)
 	} else {
 		c, err = d.stored(ctx, r, reference)
 	}
@@ -55,7 +55,12 @@ func (d *Desk) explain(ctx context.Context, r rest.OperationRequest) (rest.Opera
 	if e.definitions, err = d.o.Definitions(ctx, r.Tenant); err != nil {
 		return rest.OperationAnswer{}, err
 	}
-	if e.env, err = d.env(ctx, r.Tenant, c.Resource.Updated, c.End); err != nil {
+	if c.previous != nil && !s.View.Finds(c.previous, c.Resource.Updated) {
+		c.previous = nil
+	}
+	// What the Subscription sees and its caller doesn't must not show in the answer.
+	caller := d.callerView(r).About(s.Query)
+	if e.env, err = d.env(ctx, r.Tenant, c.Resource.Updated, c.End, s.View, caller); err != nil {
 		return rest.OperationAnswer{}, err
 	}
 	if err := e.make(); err != nil {
@@ -74,7 +79,7 @@ type change struct {
 }
 
 // inline makes a change of a resource that a client shows: what would be if it were written now.
-func (d *Desk) inline(ctx context.Context, tenant string, v input) (*change, error) {
+func (d *Desk) inline(ctx context.Context, r rest.OperationRequest, v input) (*change, error) {
 	doc, err := tape.Parse(v.node.Raw(), 0)
 	if err != nil {
 		return nil, v.refuse(fhir.Structure, "is not acceptable JSON")
@@ -85,23 +90,26 @@ func (d *Desk) inline(ctx context.Context, tenant string, v input) (*change, err
 	}
 	c := &change{}
 	c.Interaction = fhir.Create
-	key := fhir.Key{Tenant: tenant, Type: got.Type, ID: got.ID}
+	key := fhir.Key{Tenant: r.Tenant, Type: got.Type, ID: got.ID}
 	version := uint64(1)
-	err = d.o.DB.View(ctx, func(r store.Reader) error {
-		c.Seq, c.End = r.Last(), r.Last()
+	err = d.o.DB.View(ctx, func(s store.Reader) error {
+		c.Seq, c.End = s.Last(), s.Last()
 		if key.ID == "" {
 			return nil
 		}
-		there, err := r.Read(key, r.Last())
+		there, err := s.Read(key, s.Last())
 		if err != nil {
 			if errors.Is(err, store.ErrNotFound) {
 				return nil
 			}
 			return err
 		}
+		if a := r.Who.Access(); !a.Unlimited() && !a.Sees(there, d.o.Env) {
+			return nil // for this caller it isn't there
+		}
 		version = there.Version + 1
 		if !there.Deleted {
-			c.previous, c.Interaction = there, fhir.Update
+			c.previous, c.Interaction = subscription.Masked(there), fhir.Update
 		}
 		return nil
 	})
@@ -113,11 +121,11 @@ func (d *Desk) inline(ctx context.Context, tenant string, v input) (*change, err
 	}
 	now := fhir.Millis(time.Now())
 	c.Resource = &fhir.Resource{Key: key, Version: version, Updated: now, JSON: fhir.Stamp(doc, key.ID, version, now)}
-	c.judged = c.Resource
+	c.judged = subscription.Masked(c.Resource)
 	return c, nil
 }
 
-// stored finds the row of a version.
+// stored finds the row of a version. What the caller may not see isn't there.
 func (d *Desk) stored(ctx context.Context, r rest.OperationRequest, v input) (*change, error) {
 	key, version, err := v.resource(r.Tenant, r.Base)
 	if err != nil {
@@ -134,7 +142,9 @@ func (d *Desk) stored(ctx context.Context, r rest.OperationRequest, v input) (*c
 				break
 			}
 		}
-		if c.Resource == nil {
+		if c.Resource == nil && !r.Who.Access().Unlimited() {
+			return fhir.Errorf(fhir.NotFound, v.at, "there is no %s", v.text) // as of what may not be seen
+		} else if c.Resource == nil {
 			return v.refuse(fhir.BusinessRule, "there is no %s", v.text)
 		}
 		c.judged = c.Resource
@@ -153,10 +163,25 @@ func (d *Desk) stored(ctx context.Context, r rest.OperationRequest, v input) (*c
 		}
 		return err
 	})
-	if err == nil && c.judged == nil {
-		err = v.refuse(fhir.BusinessRule, "the version that was deleted isn't stored any more")
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	if c.Interaction == fhir.Delete && c.judged.Deleted {
+		c.judged = nil
+	}
+	if a := r.Who.Access(); !a.Unlimited() {
+		if c.judged == nil || !a.Sees(c.judged, d.o.Env) {
+			return nil, fhir.Errorf(fhir.NotFound, v.at, "there is no %s", v.text)
+		}
+		if c.previous != nil && !a.Sees(c.previous, d.o.Env) {
+			c.previous = nil
+		}
+	}
+	if c.judged == nil {
+		return nil, v.refuse(fhir.BusinessRule, "the version that was deleted isn't stored any more")
+	}
+	c.judged, c.previous = subscription.Masked(c.judged), subscription.Masked(c.previous)
+	return c, nil
 }
 
 // asOf returns the Subscription as it was when a row was written, and notes why it owed nothing then.
@@ -228,7 +253,7 @@ func (e *explanation) make() error {
 		return err
 	}
 	if e.s.Expression != "" {
-		why, holds, err := e.d.expressed(e.ctx, e.s, e.c.judged, e.c.Resource.Updated)
+		why, holds, err := expressed(e.s, e.c.judged, e.c.previous, e.c.Resource.Updated)
 		if err != nil {
 			return err
 		}
@@ -271,6 +296,13 @@ func (e *explanation) standing() {
 	if !s.End.IsZero() {
 		e.condition("end", !s.Ended(c.Resource.Updated), "the Subscription ends at %s", fhir.Instant(s.End))
 	}
+	if s.View.Limited() {
+		holds, why := s.View.Finds(c.judged, c.Resource.Updated), s.Uncovered()
+		if holds {
+			why = "the grant of " + s.Grant.Subject + " covers it"
+		}
+		e.condition("grant", holds, "%s", why)
+	}
 	if c.Origin.Server {
 		e.condition("author", false, "the server wrote this version by itself, and such versions notify nobody")
 	}
@@ -307,6 +339,7 @@ func (e *explanation) event() error {
 		})
 		return found, err
 	}
+	version = s.View.Versions(version, c.Resource.Updated)
 	covered, err := s.Covers(n, version)
 	if err != nil {
 		return fmt.Errorf("read what the event's name depends on: %w", err)

@@ -78,6 +78,7 @@ func (d delivery) called(r store.Reader, s *subscription.Subscription) (string, 
 	} else if v, err := r.Version(d.focus, d.version); err == nil {
 		n.Updated = v.Updated
 	}
-	wire, _, err := s.KnownAs(n, func(number uint64) (*fhir.Resource, error) { return r.Version(d.focus, number) })
+	read := func(number uint64) (*fhir.Resource, error) { return r.Version(d.focus, number) }
+	wire, _, err := s.KnownAs(n, s.View.Versions(read, n.Updated))
 	return wire, err
 }

@@ -30,7 +30,7 @@ func (d *Desk) plan(ctx context.Context, r rest.OperationRequest) (rest.Operatio
 			return rest.OperationAnswer{}, err
 		}
 	}
-	on, err := d.on(ctx, r.Tenant)
+	on, hidden, err := d.on(ctx, r)
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
@@ -43,6 +43,9 @@ func (d *Desk) plan(ctx context.Context, r rest.OperationRequest) (rest.Operatio
 	var o output
 	tried := 0
 	for _, s := range on {
+		if hidden[s.Key.ID] {
+			continue
+		}
 		term, filed := set.FiledUnder(s.Key.ID)
 		if !filed && !s.TestsOnly() {
 			tried++
@@ -52,7 +55,7 @@ func (d *Desk) plan(ctx context.Context, r rest.OperationRequest) (rest.Operatio
 		}
 	}
 	var all output
-	all.number("active", uint64(len(on)))
+	all.number("active", uint64(len(on)-len(hidden)))
 	all.number("tried-for-each-change", uint64(tried))
 	if len(o.b) > 0 {
 		all.b = append(append(all.b, ','), o.b...)
@@ -86,8 +89,11 @@ func planned(p *output, s *subscription.Subscription, term *criteria.Term, filed
 	p.text("found-by", "valueString", "tried for each change of "+types+": its criteria have no equality that a value could be looked up by")
 }
 
-// on lists a tenant's Subscriptions that are on and compile, in order of id.
-func (d *Desk) on(ctx context.Context, tenant string) (on []*subscription.Subscription, err error) {
+// on lists a tenant's Subscriptions that are on and compile, in order of id, and the ids of those that the caller may not
+// see, which count for how the others are filed and for nothing else.
+func (d *Desk) on(ctx context.Context, req rest.OperationRequest) (on []*subscription.Subscription, hidden map[string]bool, err error) {
+	access := req.Who.Access()
+	hidden = map[string]bool{}
 	var at store.Seq
 	after, more := "", true
 	for more {
@@ -96,7 +102,7 @@ func (d *Desk) on(ctx context.Context, tenant string) (on []*subscription.Subscr
 			if at == 0 {
 				at = r.Last()
 			}
-			for found, err := range r.Type(tenant, fhir.Subscription, after, at) {
+			for found, err := range r.Type(req.Tenant, fhir.Subscription, after, at) {
 				if err != nil {
 					return err
 				}
@@ -107,7 +113,7 @@ func (d *Desk) on(ctx context.Context, tenant string) (on []*subscription.Subscr
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		more = len(page) == viewedPlans
 		for _, found := range page {
@@ -117,15 +123,18 @@ func (d *Desk) on(ctx context.Context, tenant string) (on []*subscription.Subscr
 				continue // it holds its place until it is mended, and its status says so
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			if s.Status != subscription.Off {
-				on = append(on, s)
+			if s.Status == subscription.Off {
+				continue
+			}
+			if on = append(on, s); !access.Unlimited() && !access.Sees(found, d.o.Env) {
+				hidden[s.Key.ID] = true
 			}
 		}
 		if len(on) > mostPlanned {
-			return nil, fhir.Errorf(fhir.TooCostly, "", "more than %d Subscriptions are on: a plan of so many is not made", mostPlanned)
+			return nil, nil, fhir.Errorf(fhir.TooCostly, "", "more than %d Subscriptions are on: a plan of so many is not made", mostPlanned)
 		}
 	}
-	return on, nil
+	return on, hidden, nil
 }

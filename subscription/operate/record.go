@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
 )
 
@@ -61,9 +62,11 @@ type selection struct {
 	Until  time.Time `json:"until,omitzero"`   // and before
 
 	// of a backfill
-	Search string    `json:"search,omitempty"`
-	Force  bool      `json:"force,omitempty"`
-	Place  store.Seq `json:"place,omitempty"` // the state of the log that it is about
+	Search string `json:"search,omitempty"`
+	// Caller is who asked, where there is a Search: it finds what they may see.
+	Caller *auth.Grant `json:"caller,omitempty"`
+	Force  bool        `json:"force,omitempty"`
+	Place  store.Seq   `json:"place,omitempty"` // the state of the log that it is about
 }
 
 // cursor is how far a job has come in its selection. Everything before it is decided.

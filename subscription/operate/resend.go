@@ -140,11 +140,15 @@ func (d *Desk) resendOne(ctx context.Context, key fhir.Key, v *fhir.Resource, at
 	case !covered:
 		return false, fmt.Sprintf("it does not ask for this event, but for %s", s.Events), nil
 	}
-	env, err := d.env(ctx, key.Tenant, time.Now(), at)
+	now := time.Now()
+	if !s.View.Finds(v, now) {
+		return false, s.Uncovered(), nil
+	}
+	env, err := d.env(ctx, key.Tenant, now, at, s.View)
 	if err != nil {
 		return false, "", err
 	}
-	matches, err := d.stands(ctx, s, nil, v, env)
+	matches, err := d.stands(ctx, s, subscription.Masked(v), now, test{s.Query, s.View, env})
 	switch e := fhir.KindOf(err); {
 	case e != fhir.Internal:
 		return false, "its criteria can't be decided: " + err.Error(), nil
@@ -157,7 +161,6 @@ func (d *Desk) resendOne(ctx context.Context, key fhir.Key, v *fhir.Resource, at
 	if err != nil {
 		return false, "", err
 	}
-	now := time.Now()
 	var out outstanding
 	err = d.update(ctx, func(w store.QueueWriter) error {
 		out, err = d.owe(w, n, now)
@@ -177,7 +180,8 @@ func (d *Desk) resendOne(ctx context.Context, key fhir.Key, v *fhir.Resource, at
 func (d *Desk) covers(ctx context.Context, s *subscription.Subscription, v *fhir.Resource, i fhir.Interaction) (covered bool, err error) {
 	n := store.Notification{Focus: v.Key, Version: v.Version, Interaction: i, Updated: v.Updated}
 	err = d.o.DB.View(ctx, func(r store.Reader) error {
-		covered, err = s.Covers(n, func(version uint64) (*fhir.Resource, error) { return r.Version(v.Key, version) })
+		read := func(version uint64) (*fhir.Resource, error) { return r.Version(v.Key, version) }
+		covered, err = s.Covers(n, s.View.Versions(read, v.Updated))
 		return err
 	})
 	return covered, err

@@ -223,6 +223,7 @@ func (d *Desk) standing(ctx context.Context, one standing) []byte {
 	o.instant("next-try", one.next.Next)
 	if s, err := d.compile(ctx, one.sub); err == nil { // what can't be compiled says so in its status
 		o.code("dialect", d.dialect(s))
+		o.string("note", s.Blind())
 	}
 	return o.parameters("")
 }
