@@ -2,7 +2,6 @@ package edge
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -206,10 +205,4 @@ func trailer(line []byte) error {
 		return broken("%s stands behind the body", name)
 	}
 	return nil
-}
-
-// isFraming tells whether reading a connection failed because of what it sent.
-func isFraming(err error) bool {
-	_, ok := errors.AsType[*framingError](err)
-	return ok
 }

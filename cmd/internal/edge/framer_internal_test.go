@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -108,7 +109,7 @@ func TestFramer_stopsBeforeWhatTwoReadersUnderstandDifferently(t *testing.T) {
 	} {
 		for _, size := range []int{1, 2, 7, 1 << 20} {
 			passed, err := follow([]byte(input+smuggled), size)
-			if !isFraming(err) {
+			if _, ok := errors.AsType[*framingError](err); !ok {
 				t.Errorf("%s, in pieces of %d: error %v", name, size, err)
 			}
 			if bytes.Contains(passed, []byte("smuggled")) {

@@ -1,9 +1,15 @@
 package edge
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
+
+	"fhirhook/fhir"
 )
 
 // pace says how slow a client may be.
@@ -20,12 +26,13 @@ const piece = 64 << 10
 func (p pace) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
+		out := &pacedAnswer{ResponseWriter: w, pace: p, control: control}
 		if r.Body != nil && r.Body != http.NoBody {
-			b := &pacedBody{ReadCloser: r.Body, pace: p, control: control, began: time.Now()}
-			b.extend()
-			r.Body = b
+			out.body = &pacedBody{ReadCloser: r.Body, pace: p, control: control, ctx: r.Context(), header: w.Header(), began: time.Now()}
+			out.body.extend()
+			r.Body = out.body
 		}
-		next.ServeHTTP(&pacedAnswer{ResponseWriter: w, pace: p, control: control}, r)
+		next.ServeHTTP(out, r)
 	})
 }
 
@@ -34,9 +41,12 @@ type pacedBody struct {
 	io.ReadCloser
 	pace    pace
 	control *http.ResponseController
+	ctx     context.Context //nolint:containedctx // the request's, as the body is
+	header  http.Header     // of the answer
 	began   time.Time
 	got     int64 // bytes
 	counted int64 // of got, when the deadline was last put off
+	ended   bool
 }
 
 // extend puts the deadline off by what has come. What is read before a second's worth is not worth the call.
@@ -54,12 +64,28 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.got += int64(n)
 	switch {
-	case err == io.EOF: //nolint:errorlint // io.Reader's own
-		_ = b.control.SetReadDeadline(time.Time{}) // or it would cancel the handler
 	case err == nil:
 		b.extend()
+	case err == io.EOF: //nolint:errorlint // io.Reader's own
+		b.ended = true
+		_ = b.control.SetReadDeadline(time.Time{}) // or it would cancel the handler
+	default:
+		err = b.explain(err)
 	}
 	return n, err
+}
+
+// explain tells the handler what net/http doesn't: whether it is the client's doing, and which.
+func (b *pacedBody) explain(err error) error {
+	if c, ok := b.ctx.Value(connKey{}).(*strict); ok && c.problem != nil { // net/http keeps some of them to itself
+		b.ended = true
+		b.header.Set("Connection", "close") // nothing behind it can be read
+		return fhir.Errorf(fhir.Structure, "", "the body is not framed as HTTP says: %v", c.problem)
+	}
+	if b.ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", context.Canceled, err) // the client is gone
+	}
+	return err
 }
 
 // pacedAnswer is an answer that must be taken piece by piece, each within pace.stall.
@@ -67,6 +93,7 @@ type pacedAnswer struct {
 	http.ResponseWriter
 	pace    pace
 	control *http.ResponseController
+	body    *pacedBody // nil if the request has none
 	begun   bool
 }
 
@@ -77,17 +104,29 @@ func (a *pacedAnswer) extend() {
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.pace.stall)) // as above
 }
 
-func (a *pacedAnswer) WriteHeader(status int) {
-	a.extend()
+// begin sets the first deadline. If the handler has left some of the body, net/http reads that before it sends anything,
+// within a time of its own.
+func (a *pacedAnswer) begin() {
+	if a.begun {
+		return
+	}
 	a.begun = true
+	if a.body == nil || a.body.ended {
+		a.extend()
+		return
+	}
+	now := time.Now()
+	_ = a.control.SetReadDeadline(now.Add(a.pace.stall)) // as above
+	_ = a.control.SetWriteDeadline(now.Add(2 * a.pace.stall))
+}
+
+func (a *pacedAnswer) WriteHeader(status int) {
+	a.begin()
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *pacedAnswer) Write(p []byte) (n int, err error) {
-	if !a.begun {
-		a.extend()
-		a.begun = true
-	}
+	a.begin()
 	for len(p) > piece {
 		m, err := a.ResponseWriter.Write(p[:piece])
 		if n += m; err != nil {
