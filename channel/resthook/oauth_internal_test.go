@@ -210,7 +210,7 @@ type slowIssuer struct {
 
 func (i *slowIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	i.asked.Add(1)
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	return &http.Response{
 		StatusCode: i.status, Request: r, Header: http.Header{"Content-Type": {"application/json"}},
 		Body: io.NopCloser(strings.NewReader(`{"access_token":"tkn-shared","token_type":"bearer","expires_in":20}`)),
@@ -243,7 +243,7 @@ func TestOAuth_oneFetchForMany(t *testing.T) {
 			if failed.Load() != tt.failed || issuer.asked.Load() != tt.once {
 				t.Errorf("%d: %d failed after %d requests", tt.status, failed.Load(), issuer.asked.Load())
 			}
-			time.Sleep(15 * time.Second) // a quarter of its life is left out
+			<-time.After(15 * time.Second) // a quarter of its life is left out
 			many()
 			if want := 2 * tt.once; issuer.asked.Load() != want {
 				t.Errorf("%d: %d requests, want %d", tt.status, issuer.asked.Load(), want)
