@@ -72,6 +72,9 @@ func (f *configFile) Validate(*kong.Application) error { return nil }
 
 // Resolve implements kong.Resolver.
 func (f *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if len(flag.Envs) == 0 {
+		return nil, nil //nolint:nilnil // what stands in no environment is for the command line alone
+	}
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {
 			return nil, nil //nolint:nilnil // the environment stands above the file

@@ -44,6 +44,8 @@ type commands struct {
 	Import        importCmd        `cmd:"" help:"Bring NDJSON files and Bundles into a data folder or a running server."`
 	Token         tokenCmd         `cmd:"" help:"Make, list and revoke the tokens of a data folder."`
 	Rekey         rekeyCmd         `cmd:"" help:"Give a data folder another key for what is encrypted in it."`
+	Bench         benchCmd         `cmd:"" help:"Measure a server, and the least that could keep the same promises, on this machine."`
+	BenchRole     benchRoleCmd     `cmd:"" hidden:"" help:"A process of bench."`
 	Check         checkCmd         `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }

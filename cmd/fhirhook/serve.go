@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"fhirhook/cmd/internal/app"
+	"fhirhook/cmd/internal/profile"
 	"fhirhook/fhir/auth"
 )
 
@@ -41,6 +43,7 @@ type serveCmd struct {
 	outboundFlags       `embed:""`
 	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
+	Pprof               string        `help:"Loopback address on which to serve profiles of the process, as in 127.0.0.1:6060; empty: none." placeholder:"HOST:PORT"`
 	LogLevel            string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 }
 
@@ -60,16 +63,37 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at or
 
 // check implements checker.
 func (c *serveCmd) check(s streams, own ownDialects, access auth.Config, at origins) error {
-	return c.options(s, own, access, at).Check()
+	return errors.Join(c.options(s, own, access, at).Check(), c.checkPprof())
+}
+
+func (c *serveCmd) checkPprof() error {
+	if c.Pprof == "" {
+		return nil
+	}
+	if err := profile.Check(c.Pprof); err != nil {
+		return fmt.Errorf("%w: --pprof %w", app.ErrConfiguration, err)
+	}
+	return nil
 }
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config, at origins) error {
 	app.TuneCollector()
+	if c.checkPprof() != nil {
+		return c.check(s, own, access, at) // with every other problem
+	}
 	server, err := app.New(ctx, c.options(s, own, access, at))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "fhirhook %s serves %s\n", version, server.BaseURL())
+	if c.Pprof != "" {
+		profiles, err := profile.Serve(ctx, c.Pprof)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		defer profiles.Close()
+		fmt.Fprintln(s.out, "profiles:", profiles.URL)
+	}
 	return server.Run(ctx)
 }

@@ -60,6 +60,12 @@ type record struct {
 	status   int
 }
 
+// value is what stands in the store of it.
+func (r record) value() []byte {
+	v := binary.AppendVarint(nil, r.began.UnixNano())
+	return binary.AppendVarint(binary.AppendVarint(v, int64(r.duration)), int64(r.status))
+}
+
 // Deliver sends a body so many times, and returns when every attempt's record is durable.
 func (b *Bare) Deliver(ctx context.Context, body []byte, times int) error {
 	var senders, storing sync.WaitGroup
@@ -114,9 +120,7 @@ func (b *Bare) store(in <-chan record) error {
 		err := b.db.Update(func(tx *bbolt.Tx) error {
 			bucket := tx.Bucket(floorBucket)
 			for _, r := range batch {
-				value := binary.AppendVarint(nil, r.began.UnixNano())
-				value = binary.AppendVarint(binary.AppendVarint(value, int64(r.duration)), int64(r.status))
-				if err := bucket.Put(binary.BigEndian.AppendUint64(nil, r.seq), value); err != nil {
+				if err := bucket.Put(binary.BigEndian.AppendUint64(nil, r.seq), r.value()); err != nil {
 					return err
 				}
 			}
@@ -134,14 +138,10 @@ func (b *Bare) store(in <-chan record) error {
 // post signs and sends.
 func (b *Bare) post(ctx context.Context, seq uint64, body []byte) (record, error) {
 	began := time.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.endpoint, bytes.NewReader(body))
+	request, err := signed(ctx, b.endpoint, body)
 	if err != nil {
 		return record{}, err
 	}
-	mac := hmac.New(sha256.New, []byte(floorSecret))
-	mac.Write(body)
-	request.Header.Set("Content-Type", "application/fhir+json")
-	request.Header.Set("X-Signature", hex.EncodeToString(mac.Sum(nil)))
 	response, err := b.client.Do(request)
 	if err != nil {
 		return record{}, err
@@ -151,4 +151,17 @@ func (b *Bare) post(ctx context.Context, seq uint64, body []byte) (record, error
 		return record{}, err
 	}
 	return record{seq, began, time.Since(began), response.StatusCode}, nil
+}
+
+// signed is a POST of a body with its signature.
+func signed(ctx context.Context, endpoint string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, []byte(floorSecret))
+	mac.Write(body)
+	request.Header.Set("Content-Type", "application/fhir+json")
+	request.Header.Set("X-Signature", hex.EncodeToString(mac.Sum(nil)))
+	return request, nil
 }

@@ -58,14 +58,12 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-type floorOptions struct{ Data, Endpoint string }
-
 func serveFloor(ctx context.Context, text string) error {
-	var o floorOptions
+	var o bench.FloorOptions
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
-	f, err := bench.OpenFloor(o.Data, o.Endpoint)
+	f, err := bench.OpenFloor(o)
 	if err != nil {
 		return err
 	}
@@ -137,7 +135,7 @@ func startServer(b *testing.B, data string) *bench.Process {
 func startFloor(b *testing.B, endpoint string) *bench.Process {
 	b.Helper()
 	data := b.TempDir()
-	text, err := json.Marshal(floorOptions{data, endpoint})
+	text, err := json.Marshal(bench.FloorOptions{Data: data, Endpoint: endpoint, FanOut: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

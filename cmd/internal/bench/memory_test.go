@@ -71,7 +71,7 @@ func BenchmarkBacklog(b *testing.B) {
 		if delivered := metric(b, p, `fhirhook_delivery_attempts_total{class="",state="delivered"}`); delivered > 0 {
 			b.Fatalf("%v were delivered to an endpoint that refuses", delivered)
 		}
-		size := folderSize(b, data)
+		size := storeSize(b, data)
 		if err := p.Kill(); err != nil {
 			b.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func metric(b *testing.B, p *bench.Process, name string) float64 {
 	return 0
 }
 
-func folderSize(b *testing.B, dir string) (size int64) {
+func storeSize(b *testing.B, dir string) (size int64) {
 	b.Helper()
 	for _, name := range []string{"resources.db", "queue.db"} {
 		info, err := os.Stat(filepath.Join(dir, name))

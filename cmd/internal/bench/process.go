@@ -19,6 +19,7 @@ type Process struct {
 	Base    string // the last word of the first line that it printed
 	Ready   time.Duration
 	command *exec.Cmd
+	out     *bufio.Reader // what it prints behind that line
 }
 
 // Start runs a command and waits until it has printed its line. It is killed when ctx ends.
@@ -34,18 +35,27 @@ func Start(ctx context.Context, command *exec.Cmd, log io.Writer) (*Process, err
 		return nil, fmt.Errorf("start %s: %w", command.Path, err)
 	}
 	context.AfterFunc(ctx, func() { _ = command.Process.Kill() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	words := strings.Fields(line)
-	if err != nil || len(words) == 0 {
-		return nil, errors.Join(fmt.Errorf("%s printed no address", command.Path), err, p.Kill())
+	p.out = bufio.NewReader(out)
+	if p.Base, err = p.Address(); err != nil {
+		return nil, errors.Join(err, p.Kill())
 	}
-	p.Ready, p.Base = time.Since(began), words[len(words)-1]
+	p.Ready = time.Since(began)
 	return p, nil
 }
 
-// Kill is kill -9.
+// Address waits for another line, and returns its last word.
+func (p *Process) Address() (string, error) {
+	line, err := p.out.ReadString('\n')
+	words := strings.Fields(line)
+	if err != nil || len(words) == 0 {
+		return "", errors.Join(fmt.Errorf("%s printed no address", p.command.Path), err)
+	}
+	return words[len(words)-1], nil
+}
+
+// Kill is kill -9. A process that has ended already is left as it is.
 func (p *Process) Kill() error {
-	if err := p.command.Process.Kill(); err != nil {
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	_ = p.command.Wait() // its exit status is the kill

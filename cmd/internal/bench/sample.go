@@ -17,7 +17,11 @@ func Quantile[T cmp.Ordered](sample []T, q float64) T {
 }
 
 // Spread is a sample in three numbers: its median and the quartiles around it.
-type Spread struct{ Low, Median, High float64 }
+type Spread struct {
+	Low    float64 `json:"low"`
+	Median float64 `json:"median"`
+	High   float64 `json:"high"`
+}
 
 // Spreading sums a sample up.
 func Spreading(sample []float64) Spread {
