@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,8 +49,8 @@ type Log struct {
 	synced   int64      // of them, those that are durable
 	waiting  int        // Records that wait for synced
 	err      error      // why nothing can be written at present
-	running  bool
-	ended    bool
+	ended    bool       // nothing is taken any more
+	finished bool       // and nothing written
 
 	// The rest is Run's.
 	file    *os.File
@@ -112,7 +113,7 @@ func Open(o Options) (*Log, error) {
 
 // wants tells whether a deed is kept.
 func (l *Log) wants(d rest.Deed) bool {
-	return !l.o.Writes || d.Writes || d.Admin || d.From != "" || d.Status == 401 || d.Status == 403
+	return !l.o.Writes || d.Writes || d.Admin || d.Who != nil && d.From != d.Who.Tenant || d.Status == http.StatusUnauthorized || d.Status == http.StatusForbidden
 }
 
 // Ready implements rest.Auditor.
@@ -201,7 +202,7 @@ func (l *Log) settle(ctx context.Context) error {
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for before := l.recorded; l.written < before && l.running && l.err == nil && ctx.Err() == nil; {
+	for before := l.recorded; l.written < before && !l.finished && l.err == nil && ctx.Err() == nil; {
 		l.moved.Wait()
 	}
 	return ctx.Err()
@@ -224,9 +225,6 @@ func (l *Log) Stats() Stats {
 // Run writes what is recorded until ctx ends; then nothing may be recorded any more, and all of it is durable when Run
 // returns. It can be called once. Its error says what could not be written at the end.
 func (l *Log) Run(ctx context.Context) error {
-	l.mu.Lock()
-	l.running = true
-	l.mu.Unlock()
 	tick := time.NewTicker(l.o.syncEvery)
 	defer tick.Stop()
 	l.expire()
@@ -239,7 +237,7 @@ func (l *Log) Run(ctx context.Context) error {
 			l.flush(true)
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.running = false
+			l.finished = true
 			l.moved.Broadcast()
 			err := l.err
 			if l.file != nil {

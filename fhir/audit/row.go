@@ -49,18 +49,21 @@ const nobody = "-"
 func rowOf(d rest.Deed) (r row, tenant string) {
 	r = row{
 		Request: clip(d.RequestID, mostText), Entry: d.Entry, Address: d.Address, Method: d.Method, Interaction: d.Interaction,
-		About: string(d.Type), Version: d.Version, Status: d.Status, Issue: d.Issue, Reason: clip(d.Reason, mostText), Micros: d.Took.Microseconds(),
+		Version: d.Version, Status: d.Status, Issue: d.Issue, Reason: clip(d.Reason, mostText), Micros: d.Took.Microseconds(),
 	}
-	if fhir.ValidID(d.ID) {
-		r.About += "/" + d.ID
+	switch {
+	case !d.Type.Known(): // whatever the client wrote there
+		r.Version = 0
+	case fhir.ValidID(d.ID) && d.Who != nil:
+		r.About = string(d.Type) + "/" + d.ID
+	default:
+		r.About, r.Version = string(d.Type), 0
+	}
+	if d.Who == nil {
+		return r, nobody // of any tenant, and so may be what was asked for: it is left out
 	}
 	r.Query = clip(d.Query, mostQuery)
-	r.Clipped = len(r.Query) < len(d.Query)
-	if d.Who == nil {
-		// Whoever nobody knows may be of any tenant, and so may what is asked for.
-		r.About, r.Version, r.Query, r.Clipped = string(d.Type), 0, "", false
-		return r, nobody
-	}
+	r.Clipped = len(d.Query) > mostQuery
 	r.Open, r.Admin = d.Who.Open(), d.Who.Admin
 	r.Issuer, r.Subject = clip(d.Who.Issuer, mostText), clip(d.Who.Subject, mostText)
 	if d.From != d.Who.Tenant {
@@ -109,8 +112,10 @@ const (
 // appendLine writes a line.
 func appendLine(b []byte, at time.Time, tenant string, payload []byte) []byte {
 	start := len(b)
-	b = append(b, "00000000 "...)
-	b = append(strconv.AppendInt(b, at.UnixMilli(), 10), ' ')
+	b = append(b, "00000000 0000000000000 "...)
+	for i, n := start+lineHead-2, max(at.UnixMilli(), 0); n > 0; i, n = i-1, n/10 {
+		b[i] = byte('0' + n%10)
+	}
 	b = append(append(b, tenant...), ' ')
 	b = append(b, payload...)
 	const digits = "0123456789abcdef"

@@ -45,7 +45,7 @@ func (t *Trail) Owns(id string) bool {
 // shows tells whether a tenant sees a line. What nobody's tenant was found out of is the default tenant's to see, and says
 // too little to be another's.
 func shows(tenant, of string) bool {
-	return of == tenant || of == nobody && tenant == fhir.DefaultTenant
+	return of == tenant && of != nobody || of == nobody && tenant == fhir.DefaultTenant
 }
 
 // Read implements search.Virtual.
