@@ -48,6 +48,7 @@ func (o Options) readInbound(s *settings, p *problems) {
 	o.readBase(e, p)
 	o.readOrigins(e, p)
 	o.readAdmin(p)
+	o.readEndpoints(p)
 	s.anonymous = !e.authenticated
 	if e.public && !o.TLS.On() {
 		s.peers = s.proxies
@@ -143,6 +144,15 @@ func (o Options) readAdmin(p *problems) {
 	}
 	if o.AdminListen == o.Listen && !strings.HasSuffix(o.Listen, ":0") {
 		p.add("--admin-listen %s is --listen: name another port", o.AdminListen)
+	}
+}
+
+// readEndpoints refuses to open everything behind the firewall to whoever may write a Subscription.
+func (o Options) readEndpoints(p *problems) {
+	for _, text := range o.AllowEndpoints {
+		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.Bits() == 0 {
+			p.add("--allow-endpoint %s lets Subscriptions reach every machine that this one can: name the networks or hosts that receivers are in, as in 10.20.0.0/16", text)
+		}
 	}
 }
 
