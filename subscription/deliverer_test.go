@@ -371,6 +371,7 @@ func TestDeliverer_goneFromAnEndpointThatMovedIsForgotten(t *testing.T) {
 
 func TestDeliverer_offComesBeforeGivingUp(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
+		r.bulk()
 		r.subscribe("s", "https://dead.example/hook", Active)
 		r.channel.set("https://dead.example/hook", failing("refused"))
 		r.start()

@@ -81,7 +81,9 @@ func TestDeliverer_breakerAsksAtOnceAfterAStart(t *testing.T) {
 	})
 }
 
-func TestDeliverer_clockSetBackDoesNotHoldRetries(t *testing.T) {
+// retriesInSpiteOfTheClock is a case of TestPitfall_clockMovedBack.
+func retriesInSpiteOfTheClock(t *testing.T) {
+	t.Helper()
 	for _, order := range []Order{Unordered, ByResource, BySubscription} {
 		t.Run(fmt.Sprint(order), func(t *testing.T) {
 			play(t, func(t *testing.T, r *rig) {

@@ -93,6 +93,7 @@ type world struct {
 	db       store.DB // what the server sees
 	model    store.DB
 	endpoint *endpoint
+	health   subscription.HealthPolicy
 	server   *rest.Server
 	desk     *Desk
 	stop     context.CancelFunc
@@ -120,7 +121,7 @@ func (w *world) start() {
 	}, 100)
 	deliverer := subscription.NewDeliverer(subscription.DelivererOptions{
 		DB: w.db, Channel: w.endpoint, Subscription: currents.Current, ID: subscription.ID, WithStatus: subscription.WithStatus,
-		Redact: sub.Redact, Random: func() float64 { return 0.5 },
+		Redact: sub.Redact, Random: func() float64 { return 0.5 }, Health: w.health,
 	})
 	matcher := subscription.NewMatcher(w.db, subscription.MatcherOptions{Parse: parsing, Notify: deliverer, Resolve: engine.Resolver})
 	defs := func(context.Context, string) (*criteria.Definitions, error) { return definitions, nil }
@@ -148,6 +149,13 @@ func (w *world) start() {
 func (w *world) halt() {
 	w.stop()
 	w.parts.Wait()
+}
+
+// restart stops everything, lets something be changed, and starts again.
+func (w *world) restart(change func()) {
+	w.halt()
+	change()
+	w.start()
 }
 
 // crash lets the store take nothing more, and starts again on what it has taken.
