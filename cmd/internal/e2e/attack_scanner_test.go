@@ -100,7 +100,7 @@ func (s *scanner) look(host, where string, text []byte, may []byte) {
 		}
 		for _, form := range w.forms {
 			at := bytes.Index(text, form)
-			if at < 0 || may != nil && bytes.Contains(may, w.forms[0]) {
+			if at < 0 || bytes.Contains(may, form) {
 				continue
 			}
 			server.leaks = append(server.leaks, fmt.Sprintf("%s holds %s: …%s…", where, w.what, bytes.ReplaceAll(text[max(0, at-60):min(len(text), at+len(form)+20)], form, []byte("[the secret]"))))
