@@ -33,6 +33,7 @@ const (
 	Incomplete                     // 422 required: an element that R4 requires is missing (strict validation)
 	CodeInvalid                    // 422 code-invalid: a code is not in its value set (strict validation)
 	TooCostly                      // 422 too-costly
+	OverQuota                      // 403 too-costly: a tenant has all that it may have
 	Throttled                      // 429 throttled
 	Unavailable                    // 503 transient
 )

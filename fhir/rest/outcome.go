@@ -50,6 +50,7 @@ var outcomes = []outcome{
 	{fhir.Incomplete, "Incomplete", 422, "required", "an element that R4 requires is missing: add it", "only --validation strict asks for it"},
 	{fhir.CodeInvalid, "CodeInvalid", 422, "code-invalid", "a code is not in the value set that it is bound to: choose one of that", "only --validation strict asks for it"},
 	{fhir.TooCostly, "TooCostly", 422, "too-costly", "ask for less", "nothing to do"},
+	{fhir.OverQuota, "OverQuota", 403, "too-costly", "the tenant has all that it may have: delete something, or ask for more", "the quotas stand in the configuration, at auth.quota and auth.tenants"},
 	{fhir.Throttled, "Throttled", 429, "throttled", "wait as long as Retry-After says", "a client is over its limit"},
 	{fhir.Unavailable, "Unavailable", 503, "transient", "the same request may work after Retry-After", "the server is stopping, or its store is"},
 }
