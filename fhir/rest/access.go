@@ -41,7 +41,7 @@ func (q *request) identify(c *call) (err error) {
 		c.who = there
 	}
 	c.tenant, c.origin.Actor = c.who.Tenant, c.who.Subject
-	return nil
+	return q.allow(c)
 }
 
 // authenticates tells whether callers have to say who they are.

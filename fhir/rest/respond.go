@@ -91,7 +91,7 @@ func (s *Server) fail(err error, c echo.Context) {
 	}
 	header := c.Response().Header()
 	if o.Status == http.StatusServiceUnavailable || o.Status == http.StatusTooManyRequests {
-		header.Set(echo.HeaderRetryAfter, retryAfter)
+		header.Set(echo.HeaderRetryAfter, retryAfterOf(err))
 	}
 	challenge(header, err)
 	header.Del("ETag")

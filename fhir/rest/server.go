@@ -55,6 +55,7 @@ type Options struct {
 	MaxEntries int   // entries of a batch or transaction; 0: 10,000
 
 	Audit Auditor // keeps what callers do; nil: nobody does
+	Limit Limiter // bounds the requests of each tenant; nil: nothing does
 
 	Log *slog.Logger // nil: slog.Default()
 	// Observe, if set, is told of each request that was answered: the interaction's code ("" if it never
