@@ -106,8 +106,10 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	if c.cond, err = parseConditions(func(name string) (string, bool) {
 		v := in.Header.Values(name)
 		line, sent := strings.Join(v, ","), len(v) > 0
-		if _, err := http.ParseTime(line); name == echo.HeaderIfModifiedSince && err != nil {
-			return "", false // RFC 9110 section 13.1.3: one that is no HTTP date is ignored
+		if sent && name == echo.HeaderIfModifiedSince {
+			if _, err := http.ParseTime(line); err != nil {
+				return "", false // RFC 9110 section 13.1.3: one that is no HTTP date is ignored
+			}
 		}
 		return line, sent
 	}); err != nil {
