@@ -66,9 +66,6 @@ func (d dialer) control(host string, port uint16, network, address string) error
 
 // judge is the policy's word on an address that is about to be connected to.
 func (d dialer) judge(host string, port uint16, to netip.AddrPort) error {
-	if to.Port() != port {
-		return blocked("port %d is not the endpoint's", to.Port())
-	}
 	if err := d.policy.reached(host, port, to.Addr(), d.secure); err != nil {
 		return err
 	}
