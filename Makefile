@@ -18,6 +18,10 @@ help: ## print this list
 build: ## bin/fhirhook
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/fhirhook ./cmd/fhirhook
 
+.PHONY: sbom
+sbom: build ## bin/fhirhook.cdx.json: what is linked into bin/fhirhook (CycloneDX)
+	./bin/fhirhook version --sbom > bin/fhirhook.cdx.json
+
 .PHONY: run
 run: build ## start the server with a receiver beside it, and print the curl commands to try
 	./bin/fhirhook demo
@@ -63,8 +67,15 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: ## the figures of docs/performance.md, as ratios in one run (5 minutes on 2 cores)
-	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/internal/bench
+bench: build ## the figures of docs/performance.md, as ratios in one run (20 minutes on 2 cores)
+	./bin/fhirhook bench --standard
+	./bin/fhirhook bench --deliveries --pairs 9
+	go test -run '^$$' -bench 'Store|Writes|Healthy|Idle|Backlog' -benchtime 1x -timeout 30m ./cmd/internal/bench
+
+.PHONY: profile
+profile: build ## CPU, heap, block and mutex profiles of the standard runs, server and floor, in ./bench
+	./bin/fhirhook bench --standard --profile bench
+	@echo; echo "profiles are in ./bench; as in: go tool pprof -top -cum bench/notify-server-cpu.pprof"
 
 .PHONY: microbench
 microbench: ## the benchmarks of every package, one by one

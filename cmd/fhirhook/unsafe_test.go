@@ -90,7 +90,7 @@ func TestServe_refusesUnsafeSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	masterKey := filepath.Join(dir, "master")
-	place(t, masterKey, 0o644, strings.Repeat("ab", 32)+"\n")
+	place(t, masterKey, 0o644, strings.Repeat("ab12", 16)+"\n")
 	config := filepath.Join(dir, "config.yaml")
 	place(t, config, 0o600, "auth:\n  tokens:\n    - {name: lab, hash: 'sha256:"+strings.Repeat("a", 64)+"', scopes: ['system/*.rs']}\n")
 	tests := []struct {
@@ -147,7 +147,7 @@ func TestServe_refusesUnsafeSettings(t *testing.T) {
 		{"metrics on this machine", "--admin-listen 127.0.0.1:0", nil},
 		// what lies on the disk
 		{"a data folder that everybody writes", "--data LOOSE", []string{"--data", "chmod o-w"}},
-		{"a master key that everybody reads", "--key-file MASTER", []string{"MASTER"}},
+		{"a master key that everybody reads", "--key-file MASTER", []string{"MASTER can be read by everybody", "chmod 600"}},
 		// where notifications go
 		{"endpoints everywhere", "--allow-endpoint 0.0.0.0/0", []string{"--allow-endpoint 0.0.0.0/0", "10.20.0.0/16"}},
 		{"endpoints everywhere of IPv6", "--allow-endpoint ::/0", []string{"--allow-endpoint ::/0"}},

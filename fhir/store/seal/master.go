@@ -51,14 +51,15 @@ func ParseMaster(text string) (Master, error) {
 	return Master{}, fmt.Errorf("a key is %d bytes in base64 or hexadecimal, as openssl rand -base64 %[1]d prints", masterSize)
 }
 
-// ReadMaster reads a key from a file, which nobody but its owner may be able to read.
+// ReadMaster reads a key from a file, which not everybody may be able to read. A group may: that is how service managers and
+// container platforms hand secrets to processes that aren't root's.
 func ReadMaster(path string) (Master, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Master{}, fmt.Errorf("read the key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return Master{}, fmt.Errorf("the key file %s can be read by others than its owner: chmod 600 %[1]s", path)
+	if info.Mode().Perm()&0o027 != 0 {
+		return Master{}, fmt.Errorf("the key file %s can be read by everybody, or changed by others than its owner: chmod 600 %[1]s", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -209,7 +209,15 @@ func TestReadMaster_refusesAFileThatOthersCanRead(t *testing.T) {
 	if err := seal.WriteMaster(path, m); !errors.Is(err, os.ErrExist) {
 		t.Errorf("replaced a key: %v", err)
 	}
-	if err := os.Chmod(path, 0o640); err != nil {
+	for mode, good := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o440: true, 0o640: true, 0o604: false, 0o660: false, 0o666: false} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seal.ReadMaster(path); (err == nil) != good {
+			t.Errorf("mode %04o: %v", mode, err)
+		}
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := seal.ReadMaster(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
