@@ -41,6 +41,9 @@ type serveCmd struct {
 	keyFlags            `embed:""`
 	inboundFlags        `embed:""`
 	outboundFlags       `embed:""`
+	Audit               string        `help:"Which requests the audit trail keeps: off, writes (and what was refused), all, or auto: all where callers authenticate, else off." default:"auto" enum:"auto,off,writes,all"`
+	AuditSync           bool          `help:"Answer no request before what it did is durable in the audit trail."`
+	KeepAudit           time.Duration `help:"How long the audit trail is kept, by whole days; 0: for ever." default:"2160h"`
 	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	Pprof               string        `help:"Loopback address on which to serve profiles of the process, as in 127.0.0.1:6060; empty: none." placeholder:"HOST:PORT"`
@@ -57,7 +60,8 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at or
 		Dialect: c.Dialect, Dialects: own, Auth: access, SearchParameters: c.SearchParameters, ErrorAfter: c.ErrorAfter, OffAfter: c.OffAfter, KeepAttempts: c.KeepAttempts,
 		EndpointConcurrency: c.EndpointConcurrency, EndpointRate: c.EndpointRate,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version, Inbound: c.inbound(c.Data), Outbound: c.outbound(at),
-		Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
+		Auditing: app.Auditing{Audit: c.Audit, AuditSync: c.AuditSync, KeepAudit: c.KeepAudit},
+		Log:      slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }
 

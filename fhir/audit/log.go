@@ -215,8 +215,11 @@ type Stats struct {
 	Failing  bool  // nothing can be written at present
 }
 
-// Stats returns a picture.
+// Stats returns a picture; that of a nil Log is empty.
 func (l *Log) Stats() Stats {
+	if l == nil {
+		return Stats{}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{Recorded: l.recorded, Waiting: l.size, Failing: l.err != nil}

@@ -19,6 +19,7 @@ import (
 	"fhirhook/cmd/internal/edge"
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/audit"
 	"fhirhook/fhir/auth"
 	"fhirhook/fhir/rest"
 	"fhirhook/fhir/search"
@@ -40,6 +41,7 @@ type Server struct {
 	base      string
 	db        store.DB
 	auth      *auth.Authenticator
+	audit     *audit.Log   // nil: nothing is kept
 	handler   http.Handler // everything that is served
 	listener  net.Listener
 	edge      *edge.Server // between listener and handler
@@ -88,6 +90,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.db = db
+	if s.audit, err = o.auditor(who != nil, sealing); err != nil {
+		return nil, err
+	}
 	addr := "localhost"
 	if !o.offline {
 		var listen net.ListenConfig
@@ -133,17 +138,18 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	catalogue := search.NewCatalogue(definitions, o.Log)
 	s.index = search.NewIndex(s.db, definitions, indexing)
 	s.own = search.NewOwnIndex(s.db, catalogue, func(context.Context) ([]string, error) { return o.tenants(), nil }, indexing)
-	virtuals := []search.Virtual{trail.New(trail.Options{Queue: s.db.Queue(), Site: s.base, Shown: showsAttempts(currents)})}
+	virtuals := s.events(trail.New(trail.Options{Queue: s.db.Queue(), Site: s.base, Shown: showsAttempts(currents)}))
 	engine := search.New(s.db, definitions, search.Options{Index: s.index, Own: s.own, Virtuals: virtuals, Show: shown(admitting.Redact), Log: o.Log})
 	s.matcher = subscription.NewMatcher(s.db, subscription.MatcherOptions{
 		Parse: parsing, Env: env, Catalogue: catalogue, Notify: s.deliverer, Log: o.Log, Resolve: engine.Resolver, Referrers: engine.Referrers,
 	})
+	clients := o.bounded(s.db)
 	s.desk = operate.New(operate.Options{
-		DB: s.db, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
+		DB: clients, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
 		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
-		DB: s.db, Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Env: env,
+		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Env: env,
 		Gate: gate{admitting, admission, catalogue, engine, env, network}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
@@ -286,6 +292,14 @@ func (s *Server) Run(ctx context.Context) error {
 			fail(err)
 		}
 	})
+	var keeping sync.WaitGroup
+	auditing, stopAuditing := context.WithCancel(background)
+	defer stopAuditing()
+	if s.audit != nil {
+		keeping.Go(func() { // stops when auditing is cancelled, behind the last request
+			errs.add("audit trail", s.audit.Run(auditing))
+		})
+	}
 	var serving sync.WaitGroup
 	serving.Go(func() { // stops at Shutdown
 		if err := s.edge.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -314,6 +328,8 @@ func (s *Server) Run(ctx context.Context) error {
 		_ = s.adminEdge.Close() // nothing is lost with what it had under way
 	}
 	serving.Wait()
+	stopAuditing()
+	keeping.Wait()
 	stopMatching()
 	matchers.Wait()
 	stopDelivering()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"fhirhook/criteria"
+	"fhirhook/fhir/audit"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store/bolt"
 )
@@ -26,5 +27,5 @@ func Check(ctx context.Context, data string, keys Keys, progress func(done, tota
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.Check(ctx, progress), search.CheckIndex(ctx, db, criteria.R4(), progress), db.Close())
+	return errors.Join(db.Check(ctx, progress), search.CheckIndex(ctx, db, criteria.R4(), progress), audit.Check(filepath.Join(data, auditFolder), sealing.Ring), db.Close())
 }

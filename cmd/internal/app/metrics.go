@@ -88,6 +88,15 @@ func newMetrics(s *Server) *metrics {
 			Name: "fhirhook_expression_failures_total",
 			Help: "FHIRPath criteria that could not be evaluated, and so did not hold: see the log.",
 		}, func() float64 { return float64(s.matcher.Undecided()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "fhirhook_audit_events_total", Help: "What the audit trail has taken since the start.",
+		}, func() float64 { return float64(s.audit.Stats().Recorded) }),
+		gauge("fhirhook_audit_failing", "1 while the audit trail can't be written, and requests are refused.", func() float64 {
+			if s.audit.Stats().Failing {
+				return 1
+			}
+			return 0
+		}),
 		gauge("fhirhook_subscriptions_broken", "Subscriptions that can't be compiled and hold the matcher up.", func() float64 {
 			return float64(s.matcher.Broken())
 		}),

@@ -50,6 +50,7 @@ type Options struct {
 	DeleteMultiple      bool   // conditional deletes may delete several
 	Inbound
 	Outbound
+	Auditing
 	Drain   time.Duration
 	Version string
 	Log     *slog.Logger `json:"-"`
@@ -98,6 +99,7 @@ func (o Options) read() (settings, problems) {
 	if o.endpointLimits().Check() != nil {
 		p.add("--endpoint-concurrency %d and --endpoint-rate %v must not be below zero; 0 is no limit", o.EndpointConcurrency, o.EndpointRate)
 	}
+	o.checkAudit(&p)
 	if o.KeepAttempts < 0 {
 		p.add("--keep-attempts %s must not be below zero", o.KeepAttempts)
 	}

@@ -99,6 +99,8 @@ func (s *Server) readiness(ctx context.Context) (status int, text string) {
 	switch behind := uint64(last - min(last, s.matcher.Place())); {
 	case err != nil:
 		return http.StatusServiceUnavailable, "the store can't be read"
+	case s.audit.Stats().Failing:
+		return http.StatusServiceUnavailable, "the audit trail can't be written"
 	case behind > slowMatcher:
 		return http.StatusServiceUnavailable, fmt.Sprintf("matching is %d changes behind", behind)
 	default:
