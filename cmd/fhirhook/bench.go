@@ -81,7 +81,7 @@ func (c *benchCmd) options(ctx context.Context) (bench.Options, error) {
 			Drain: c.Drain,
 		},
 		Knobs: bench.Knobs{
-			Writers: c.Writers, Subscriptions: c.Subscriptions, FanOut: min(c.FanOut, c.Subscriptions), Match: c.Match, Body: c.Body,
+			Writers: c.Writers, Subscriptions: c.Subscriptions, FanOut: c.FanOut, Match: c.Match, Body: c.Body,
 			Delay: c.ReceiverDelay, Failures: c.ReceiverFailures, Hanging: c.Hanging, Data: data,
 		},
 		Floor: c.Floor, Compare: c.Compare, Against: c.Against, Pairs: c.Pairs, Rate: c.Rate,

@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -67,10 +68,17 @@ func TestKnobs_flagsAndAssignmentsMeanTheSame(t *testing.T) {
 	}
 }
 
-func TestStandards_areGoodRuns(t *testing.T) {
+func TestStandards_areGoodRunsThatThePageNames(t *testing.T) {
 	t.Parallel()
+	page, err := os.ReadFile("../../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	names := map[string]bool{}
 	for _, s := range bench.Standards() {
+		if command := "`fhirhook " + strings.Join(s.Options().Args(), " ") + "`"; !bytes.Contains(page, []byte("| "+s.Name+" |")) || !bytes.Contains(page, []byte(command)) {
+			t.Errorf("docs/performance.md has no row for %s with %s", s.Name, command)
+		}
 		if err := s.Options().Check(); err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 		}

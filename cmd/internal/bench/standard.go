@@ -34,7 +34,7 @@ func Standards() []Standard {
 	}
 	compare := func(o *Options) { o.Compare = true }
 	none, one, fan := DefaultKnobs(), DefaultKnobs(), DefaultKnobs()
-	none.Subscriptions, none.FanOut = 0, 0
+	none.Subscriptions = 0
 	fan.Subscriptions, fan.FanOut = 1000, 1000
 	many := DefaultKnobs()
 	many.Subscriptions = 100_000
