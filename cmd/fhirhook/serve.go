@@ -81,7 +81,7 @@ func (c *serveCmd) checkPprof() error {
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config, at origins) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config, at origins) (err error) {
 	app.TuneCollector()
 	if c.checkPprof() != nil {
 		return c.check(s, own, access, at) // with every other problem
@@ -92,11 +92,11 @@ func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access a
 	}
 	fmt.Fprintf(s.out, "fhirhook %s serves %s\n", version, server.BaseURL())
 	if c.Pprof != "" {
-		profiles, err := profile.Serve(ctx, c.Pprof)
-		if err != nil {
-			return errors.Join(err, server.Close())
+		profiles, failed := profile.Serve(ctx, c.Pprof)
+		if failed != nil {
+			return errors.Join(failed, server.Close())
 		}
-		defer profiles.Close()
+		defer func() { err = errors.Join(err, profiles.Close()) }()
 		fmt.Fprintln(s.out, "profiles:", profiles.URL)
 	}
 	return server.Run(ctx)

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,8 +122,8 @@ func (k Knobs) Check() error {
 	no(k.Writers < 1, "--writers %d: one at least", k.Writers)
 	no(k.Subscriptions < 0, "--subscriptions %d must not be below zero", k.Subscriptions)
 	no(k.FanOut < 0 || k.Subscriptions > 0 && k.FanOut > k.Subscriptions, "--fan-out %d must lie between zero and --subscriptions %d", k.FanOut, k.Subscriptions)
-	no(!(k.Match >= 0 && k.Match <= 1), "--match %v must lie between 0 and 1", k.Match) //nolint:staticcheck // NaN is refused, too
-	no(!(k.Failures >= 0 && k.Failures < 1), "--receiver-failures %v must lie between 0 and 1, and below 1, or nothing ever arrives", k.Failures)
+	no(k.Match < 0 || k.Match > 1 || math.IsNaN(k.Match), "--match %v must lie between 0 and 1", k.Match)
+	no(k.Failures < 0 || k.Failures >= 1 || math.IsNaN(k.Failures), "--receiver-failures %v must lie between 0 and 1, and below 1, or nothing ever arrives", k.Failures)
 	no(k.Delay < 0, "--receiver-delay %s must not be below zero", k.Delay)
 	no(k.Hanging < 0 || k.Hanging > k.fanOut(), "--hanging %d must lie between zero and --fan-out %d", k.Hanging, k.fanOut())
 	if _, err := Body(k.Body, true); err != nil {

@@ -56,7 +56,7 @@ func ServeRole(ctx context.Context, role, options string, in io.Reader, out io.W
 	}
 }
 
-func serveFloor(ctx context.Context, options string, in io.Reader, out io.Writer) error {
+func serveFloor(ctx context.Context, options string, in io.Reader, out io.Writer) (err error) {
 	var o floorRole
 	if err := json.Unmarshal([]byte(options), &o); err != nil {
 		return fmt.Errorf("options of the floor: %w", err)
@@ -73,11 +73,11 @@ func serveFloor(ctx context.Context, options string, in io.Reader, out io.Writer
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	if o.Pprof != "" {
-		profiles, err := profile.Serve(ctx, o.Pprof)
-		if err != nil {
-			return err
+		profiles, failed := profile.Serve(ctx, o.Pprof)
+		if failed != nil {
+			return failed
 		}
-		defer profiles.Close()
+		defer func() { err = errors.Join(err, profiles.Close()) }()
 		fmt.Fprintln(out, "profiles: "+profiles.URL)
 	}
 	go func() { // ends with the input, that is with the parent
@@ -87,7 +87,7 @@ func serveFloor(ctx context.Context, options string, in io.Reader, out io.Writer
 	return f.Serve(ctx, l)
 }
 
-func serveReceivers(ctx context.Context, options string, in io.Reader, out io.Writer) error {
+func serveReceivers(ctx context.Context, options string, in io.Reader, out io.Writer) (err error) {
 	var o receiveRole
 	if err := json.Unmarshal([]byte(options), &o); err != nil {
 		return fmt.Errorf("options of the receivers: %w", err)
@@ -96,7 +96,7 @@ func serveReceivers(ctx context.Context, options string, in io.Reader, out io.Wr
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	fmt.Fprintln(out, "receivers serve", r.URL)
 	for _, url := range r.Hanging {
 		fmt.Fprintln(out, "hanging:", url)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"strings"
@@ -65,6 +66,9 @@ func (o Options) Check() error {
 	return errors.Join(wrong...)
 }
 
+// mostRate is far more than any machine takes.
+const mostRate = 1e7
+
 // rate is either writes a second or a share of the floor's saturation; both 0: closed loop.
 func (o Options) rate() (perSecond, share float64, err error) {
 	if o.Rate == "" {
@@ -72,7 +76,7 @@ func (o Options) rate() (perSecond, share float64, err error) {
 	}
 	text, percent := strings.CutSuffix(o.Rate, "%")
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(v >= 0 && v < 1e7) { //nolint:staticcheck // NaN is refused, too
+	if err != nil || v < 0 || v > mostRate || math.IsNaN(v) {
 		return 0, 0, fmt.Errorf("--rate %s: name writes a second, or a share of the floor's saturation as in 30%%; 0 is closed loop", o.Rate)
 	}
 	if percent {
