@@ -11,8 +11,8 @@ import (
 )
 
 // Gate stands between clients and stored Subscriptions: it decides what of a write is stored, and what of
-// the stored bytes is shown. Resources of other types pass unchanged; a Subscription inside one of those (a
-// stored Bundle, say) is a copy that nobody acts on, and its bytes are the client's own. Safe for concurrent use.
+// the stored bytes is shown. Resources of other types pass unchanged; what they must not hold, Stray tells. Safe for
+// concurrent use.
 type Gate struct{ o Options }
 
 // NewGate returns a Gate.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"fhirhook/channel"
 )
 
 func TestClassify(t *testing.T) {
@@ -70,5 +72,16 @@ func TestRedact(t *testing.T) {
 	m.Target.Headers = nil
 	if got := string(redact([]byte("abc ab"), m.Target)); got != "******** ab" {
 		t.Errorf("got %s", got) // a key of two letters is in every text
+	}
+	const secret = `se<cr>&"et/+ value`
+	m.Target.Secrets = nil
+	m.Target.Headers = []channel.Header{{Name: "X-Key", Value: secret}}
+	for _, echoed := range []string{
+		secret, `se<cr>&\"et/+ value`, `se\u003ccr\u003e\u0026\"et/+ value`, `se<cr>&"et\/+ value`, "se&lt;cr&gt;&amp;&#34;et/+ value",
+		"se%3Ccr%3E%26%22et%2F%2B+value", "c2U8Y3I+JiJldC8rIHZhbHVl", "73653c63723e262265742f2b2076616c7565",
+	} {
+		if got := string(redact([]byte("you sent "+echoed+"."), m.Target)); got != "you sent ********." {
+			t.Errorf("got %s", got)
+		}
 	}
 }

@@ -2,11 +2,16 @@ package resthook
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
 	"net/url"
 	"sort"
 	"strings"
 
 	"fhirhook/channel"
+	"fhirhook/fhir/tape"
 )
 
 // mask stands where a secret stood.
@@ -37,6 +42,9 @@ func secretsOf(t channel.Target) []string {
 		if len(s) > 2 {
 			all = append(all, s)
 		}
+		if len(s) >= shortestToken {
+			all = append(all, encodings(s)...)
+		}
 	}
 	for _, s := range t.Secrets {
 		add(s)
@@ -61,4 +69,29 @@ func secretsOf(t channel.Target) []string {
 	}
 	sort.SliceStable(all, func(i, j int) bool { return len(all[i]) > len(all[j]) })
 	return all
+}
+
+// encodings are the other forms in which endpoints that show what they got write a text: inside JSON, with all the escapes
+// that are in use, in a URL, in base64 and in hexadecimal digits. Those that leave it as it is aren't among them.
+func encodings(s string) []string {
+	var all []string
+	for _, form := range []string{
+		strings.Trim(string(tape.Quote(s)), `"`), strings.ReplaceAll(s, "/", `\/`), strings.Trim(escapedHTML(s), `"`), html.EscapeString(s),
+		url.QueryEscape(s), url.PathEscape(s),
+		base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s)),
+	} {
+		if form != s {
+			all = append(all, form)
+		}
+	}
+	return all
+}
+
+// escapedHTML is JSON with <, > and & escaped, as encoding/json and others write it.
+func escapedHTML(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return s // of a string there is none
+	}
+	return string(text)
 }

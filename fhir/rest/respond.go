@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 )
 
 // respond writes an answer.
@@ -130,13 +130,21 @@ func unknownOperation(name string) error {
 
 // logFailure keeps what clients did wrong out of the way of what went wrong here.
 func (s *Server) logFailure(q *request, o outcome, err error) {
-	level := slog.LevelDebug
-	if o.Status >= http.StatusInternalServerError {
-		level = slog.LevelError
-	}
 	r := q.c.Request()
-	s.Log.Log(r.Context(), level, "request failed", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
-		"status", o.Status, "error", err.Error())
+	attributes := []any{"request_id", q.id, "method", r.Method, "path", r.URL.Path, "status", o.Status}
+	if o.Status >= http.StatusInternalServerError {
+		s.Log.ErrorContext(r.Context(), "request failed", append(attributes, "error", err.Error())...)
+		return
+	}
+	// What the client is told may quote what it sent, which may name patients or hold a secret.
+	attributes = append(attributes, "error", o.Name)
+	if e, ok := errors.AsType[*fhir.Error](err); ok {
+		attributes = append(attributes, "element", e.Expression)
+	}
+	if refused, ok := errors.AsType[*auth.RefusedError](err); ok {
+		attributes = append(attributes, "reason", refused.Error())
+	}
+	s.Log.DebugContext(r.Context(), "request failed", attributes...)
 }
 
 // surround gives every request its id, and turns panics into errors. The query is not logged: it may name patients.

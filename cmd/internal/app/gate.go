@@ -50,7 +50,7 @@ func (g gate) Admission(tx store.Reader, tenant string, who *auth.Principal) sto
 			}
 			return admitted, err
 		default:
-			return in, nil
+			return in, subscription.Stray(in)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -101,3 +102,16 @@ func (s *siege) in(t testing.TB) *siege {
 	p.ended.Do(func() {}) // the test that began it ends it
 	return &siege{p, s.tokens}
 }
+
+// readAnswer reads what http.Client.Do returned.
+func readAnswer(response *http.Response, err error) (answer, error) {
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, text}, err
+}
+
+// instants are what two answers that mean the same differ in.
+var instants = regexp.MustCompile(`"(lastUpdated|versionId)":"[^"]*"|deleted at [^ ;]*`)

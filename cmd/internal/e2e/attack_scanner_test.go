@@ -160,6 +160,9 @@ func (s *scanner) RoundTrip(q *http.Request) (*http.Response, error) {
 	} else {
 		response.Body = io.NopCloser(bytes.NewReader(body))
 	}
+	if q.Context().Value(guess{}) != nil {
+		return response, nil
+	}
 	where := fmt.Sprintf("the answer %d to %s %s", response.StatusCode, q.Method, q.URL.Path)
 	var may []byte
 	if shows(q, response.StatusCode) {
@@ -174,6 +177,9 @@ func (s *scanner) RoundTrip(q *http.Request) (*http.Response, error) {
 	}
 	return response, nil
 }
+
+// guess marks the context of a request that holds a secret as a guess, which the answer repeats.
+type guess struct{}
 
 type failing struct{ err error }
 
