@@ -54,6 +54,9 @@ func (s *Server) note(c *call, i int, method string, a answer, err error) {
 	if c == nil || c.account == nil {
 		return
 	}
+	if err != nil {
+		a = answer{} // what it would have been
+	}
 	d := s.deed(c, a, err)
 	d.Entry, d.Method = i+1, method
 	c.account.deeds = append(c.account.deeds, d)

@@ -63,7 +63,7 @@ func bobStores(t *testing.T, s *siege) *bobs {
 		return strings.Contains(string(s.mustAs("bob", 200, "GET", "/Subscription/bobs/$deliveries?status=owed", "").body), `"total":0`)
 	})
 	b.delivery = own.all()[0].id
-	found := s.mustAs("bob", 200, "GET", "/AuditEvent?entity=Subscription/bobs&_count=1", "")
+	found := s.mustAs("bob", 200, "GET", "/AuditEvent?type=transmit&entity=Subscription/bobs&_count=1", "")
 	b.audit = regexp.MustCompile(`"id":"(at-[^"]*)"`).FindStringSubmatch(string(found.body))[1]
 	b.job = strings.SplitN(s.mustAs("bob", 202, "POST", "/Subscription/bobs/$redeliver?sequence=1-&rate=0.001", "").header.Get("Content-Location"), "/fhir/R4", 2)[1]
 	next := func(path, parameter string) string {
@@ -152,7 +152,8 @@ func TestAttack_tenants(t *testing.T) {
 	finds("compartment", 1, "/Patient/bobs/Observation")
 	finds("include", 1, "/Observation?_include=*&_include:iterate=Patient:general-practitioner&_revinclude=*")
 	finds("reverse include", 0, "/Patient?_revinclude=Observation:patient")
-	finds("AuditEvents", 0, "/AuditEvent?entity=Subscription/bobs")
+	finds("AuditEvents of attempts", 0, "/AuditEvent?type=transmit&entity=Subscription/bobs")
+	finds("AuditEvents of requests", 0, "/AuditEvent?altid=bob") // alice finds her own, about what is not there for her
 	same("everything of a patient", "GET", "/Patient/bobs/$everything", "")
 	finds("everything of all patients", 1, "/Patient/$everything")
 	t.Run("meta in use", func(t *testing.T) {
