@@ -14,6 +14,7 @@ import (
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
+	"fhirhook/fhir/store/storetest"
 )
 
 // hidden is a tag that takes a resource out of sight.
@@ -164,5 +165,42 @@ func TestEngine_evaluatesWhatItShows(t *testing.T) {
 		if err != nil || len(page.Matches) != want {
 			t.Errorf("%s: found %v, %v", word, refs(page.Matches), err)
 		}
+	}
+}
+
+// What Show hides is in no index: not by R4's parameters, nor by those that clients define.
+func TestIndexOptions_showKeepsWhatIsHiddenOutOfTheIndex(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), storetest.NewModel()
+	defs := criteria.R4()
+	options := search.IndexOptions{Show: func(r *fhir.Resource) *fhir.Resource {
+		return &fhir.Resource{Key: r.Key, Version: r.Version, Updated: r.Updated, Deleted: r.Deleted, JSON: bytes.ReplaceAll(r.JSON, []byte("Kranz"), []byte("masked"))}
+	}}
+	catalogue := search.NewCatalogue(defs, nil)
+	index := search.NewIndex(db, defs, options)
+	own := search.NewOwnIndex(db, catalogue, func(context.Context) ([]string, error) { return []string{tenant}, nil }, options)
+	w := &world{db: db, engine: search.New(db, defs, search.Options{Index: index, Own: own})}
+	w.put(t, `{"resourceType":"SearchParameter","id":"n","url":"urn:shown","status":"active","code":"shown","base":["Patient"],"type":"string","expression":"Patient.name.family"}`)
+	w.put(t, `{"resourceType":"Patient","id":"1","name":[{"family":"Kranz"}]}`)
+	for busy := true; busy; {
+		first, err := index.Step(ctx)
+		second, problem := own.Step(ctx)
+		if busy = first || second; err != nil || problem != nil {
+			t.Fatal(err, problem)
+		}
+	}
+	if !own.Progress().Built || index.Place() < 2 {
+		t.Fatal("nothing is indexed")
+	}
+	// The engine sees everything, and so would find the value if it were in the index.
+	for _, code := range []string{"family", "shown"} {
+		if page := w.search(t, "Patient", pair(code, "kranz")); len(page.Matches) != 0 {
+			t.Errorf("%s finds by the index what is hidden from it", code)
+		}
+	}
+	// Without an index it does find it.
+	w.engine = search.New(db, defs, search.Options{})
+	if page := w.search(t, "Patient", pair("family", "kranz")); len(page.Matches) != 1 {
+		t.Error("a walk doesn't find it")
 	}
 }
