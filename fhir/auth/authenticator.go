@@ -40,6 +40,7 @@ type Authenticator struct {
 	configured map[digest]*held
 	file       *fileTokens
 	issuers    map[string]*trusted
+	smart      *published                    // of the first issuer; nil: there is none
 	seen       *lru.Cache[digest, *verified] // by the SHA-256 of the token
 	now        func() time.Time
 	defs       *criteria.Definitions
@@ -89,6 +90,9 @@ func New(c Config, o Options) (*Authenticator, error) {
 			}
 		}
 		a.issuers[i.URL] = t
+		if a.smart == nil {
+			a.smart = newPublished(&i, client, o.Dev, a.now)
+		}
 	}
 	return a, nil
 }

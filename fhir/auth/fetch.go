@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,24 +63,21 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 	return text, nil
 }
 
-// discover asks an issuer where its keys are (OpenID Connect Discovery 1.0 section 4).
-func discover(ctx context.Context, client *http.Client, issuer string, dev bool) (jwks string, err error) {
+// discover asks an issuer what it publishes (OpenID Connect Discovery 1.0 section 4).
+func discover(ctx context.Context, client *http.Client, issuer string, dev bool) (*discovery, error) {
 	text, err := fetch(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var doc struct {
-		Issuer string `json:"issuer"`
-		JWKS   string `json:"jwks_uri"`
-	}
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return "", fmt.Errorf("its discovery document can't be read: %w", err)
+	doc, err := parseDiscovery(text)
+	if err != nil {
+		return nil, err
 	}
 	if doc.Issuer != issuer {
-		return "", errors.New("its discovery document names another issuer than the configuration, which has to be the same to the letter")
+		return nil, errors.New("its discovery document names another issuer than the configuration, which has to be the same to the letter")
 	}
 	if err := checkURL(doc.JWKS, dev); err != nil {
-		return "", fmt.Errorf("the jwks_uri of its discovery document can't be used: %w", err)
+		return nil, fmt.Errorf("the jwks_uri of its discovery document can't be used: %w", err)
 	}
-	return doc.JWKS, nil
+	return doc, nil
 }

@@ -125,10 +125,11 @@ func (r *keyring) refresh(waiting, fetching context.Context, needed bool) {
 func (r *keyring) fetch(ctx context.Context) ([]byte, []key, error) {
 	from := r.issuer.JWKS
 	if from == "" {
-		var err error
-		if from, err = discover(ctx, r.client, r.issuer.URL, r.dev); err != nil {
+		doc, err := discover(ctx, r.client, r.issuer.URL, r.dev)
+		if err != nil {
 			return nil, nil, err
 		}
+		from = doc.JWKS
 	}
 	text, err := fetch(ctx, r.client, from)
 	if err != nil {
