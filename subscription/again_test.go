@@ -112,3 +112,43 @@ func TestDeliverer_anOrderedLaneNeverHasTwoInFlightWhenOneIsOwedAgain(t *testing
 		}
 	}
 }
+
+// An attempt that fails after what it belongs to was cancelled leaves the state that the cancelling gave.
+func TestDeliverer_aFailureBehindACancellingLeavesTheState(t *testing.T) {
+	for _, state := range []store.State{store.Delivered, store.Failed, store.Cancelled} {
+		t.Run(state.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.start()
+				defer r.halt()
+				r.subscribe("s", "a", Active)
+				r.owe("s", "x")
+				synctest.Wait()
+				hold := make(chan error)
+				r.channel.set("a", func(context.Context, channel.Message) error { return <-hold })
+				r.oweAgain("s", 1, "x")
+				synctest.Wait()
+				time.Sleep(time.Second)
+				r.updateQueue(func(w store.QueueWriter) error { // as a job does that is cancelled
+					if err := w.Settle(laneOf("s"), 1); err != nil {
+						return err
+					}
+					return w.Record(store.Attempt{Lane: laneOf("s"), Number: 1, ID: "id", Time: time.Now(), State: state, Reply: "cancelled"})
+				})
+				time.Sleep(time.Second)
+				hold <- &channel.SendError{Class: "refused"}
+				synctest.Wait()
+				all := r.attempts("s")
+				last := all[len(all)-1]
+				for _, a := range all { // the attempt began before it was cancelled
+					if a.Class == "refused" {
+						last = a
+					}
+				}
+				if last.Class != "refused" || last.State != state || !last.Next.IsZero() || len(r.owed("s")) != 0 {
+					t.Errorf("%d owed, the attempt is %+v", len(r.owed("s")), last)
+				}
+			})
+		})
+	}
+}

@@ -100,23 +100,20 @@ func (d *Deliverer) commit(ctx context.Context, batch []outcome) {
 }
 
 // storeResults writes a batch in one transaction. A notification that is no longer owed, for it was
-// cancelled while its last attempt was under way, is not owed again.
+// cancelled while its last attempt was under way, is not owed again, and an attempt that failed leaves its state as it is.
 func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks map[*lane][]stored, err error) {
 	err = d.o.DB.Queue().Update(ctx, d.lease, func(w store.QueueWriter) error {
 		acks = map[*lane][]stored{}
 		last := map[*lane]outcome{}
 		for _, o := range batch {
-			owed, err := owes(w, o.n)
-			if err != nil {
-				return err
-			}
 			a, again := o.attempt, o.attempt.State == store.Owed
-			switch {
-			case !owed && again:
-				a.State, a.Next, again = store.Cancelled, time.Time{}, false
-			case again:
-				err = w.Owe(o.n)
-			default:
+			var err error
+			if again {
+				if again, err = oweAgain(w, o.n); err == nil && !again {
+					a.Next = time.Time{}
+					a.State, err = endedAs(w, o.n)
+				}
+			} else {
 				err = w.Settle(o.n.Lane, o.n.Number)
 			}
 			if err != nil {
@@ -139,6 +136,30 @@ func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks map
 		return nil
 	})
 	return acks, err
+}
+
+// oweAgain owes a notification as it stands after an attempt that failed, unless it is no longer owed.
+func oweAgain(w store.QueueWriter, n store.Notification) (bool, error) {
+	owed, err := owes(w, n)
+	if err != nil || !owed {
+		return false, err
+	}
+	return true, w.Owe(n)
+}
+
+// endedAs is the state of a notification that is no longer owed: what is cancelled of a redelivery, for one, goes back
+// to the state that it had.
+func endedAs(r store.QueueReader, n store.Notification) (store.State, error) {
+	state := store.Cancelled
+	for a, err := range r.Attempts(store.AttemptScope{Lane: n.Lane, From: n.Number, Below: n.Number + 1}) {
+		if err != nil {
+			return 0, err
+		}
+		if a.State != store.Owed {
+			state = a.State
+		}
+	}
+	return state, nil
 }
 
 // putOutcome writes the deliverer's part of a lane's record; the rest of it belongs to the matcher, and is

@@ -9,7 +9,7 @@ import (
 
 // mostIdle is how many senders stay for the next attempt. Each has grown the stack that an attempt needs, which a
 // new goroutine would have to do again.
-const mostIdle = 32
+const mostIdle = 128
 
 // job is an attempt to be made.
 type job struct {
