@@ -305,3 +305,26 @@ func TestGrant_criteriaAreNoOracleForSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A webhook is a Subscription with a grant like any other, through all of its own interface and by patches of it.
+func TestGrant_webhooksAndPatchesKeepIt(t *testing.T) {
+	t.Parallel()
+	s := callers(t, staff()...)
+	r := newReceiver(t, nil)
+	id, _ := s.mustAs("author", 201, "POST", "^/webhooks", `{"url":"`+r.URL+`","events":["observation.*"]}`).json(t)["id"].(string)
+	s.mustAs("author", 200, "PATCH", "^/webhooks/"+id, `{"active":false}`)
+	s.mustAs("author", 200, "PATCH", "^/webhooks/"+id, `{"active":true}`)
+	s.mustAs("author", 200, "PATCH", "/Subscription/"+id, `[{"op":"add","path":"/reason","value":"patched"}]`, "Content-Type: application/json-patch+json")
+	s.mustAs("author", 422, "PATCH", "/Subscription/"+id, `[{"op":"add","path":"/extension/-","value":{"url":"https://fhirhook.dev/StructureDefinition/subscription-grant","valueString":"{}"}}]`, "Content-Type: application/json-patch+json")
+	bundle := `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":` + string(s.mustAs("author", 200, "GET", "/Subscription/"+id, "").body) + `,"request":{"method":"PUT","url":"Subscription/` + id + `"}}]}`
+	s.mustAs("author", 200, "POST", "/", bundle)
+	s.mustAs("tagged", 422, "POST", "/", strings.Replace(bundle, `\"subject\":\"author\"`, `\"subject\":\"tagged\"`, 1))
+	if a := s.mustAs("author", 200, "GET", "/Subscription/"+id, ""); strings.Count(string(a.body), "subscription-grant") != 1 || !strings.Contains(string(a.body), `\"subject\":\"author\"`) {
+		t.Errorf("the grant is another: %s", a.body)
+	}
+	s.observe("preliminary", "preliminary", "")
+	s.observe("final", "final", "")
+	if all := r.await(t, 20*time.Second, "what the author sees", atLeast(1)); !slices.Equal(got(all), []string{"final"}) {
+		t.Errorf("%v", got(all))
+	}
+}
