@@ -169,6 +169,7 @@ func (a *Authenticator) Run(ctx context.Context) error {
 		for _, t := range a.issuers {
 			all.Go(func() { t.keys.refresh(ctx, ctx, true) })
 		}
+		all.Go(func() { _, _ = a.Smart(ctx, true) }) // what it fails with is told to whoever asks
 		all.Wait()
 		select {
 		case <-ctx.Done():

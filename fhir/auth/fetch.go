@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -65,7 +64,7 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 
 // discover asks an issuer what it publishes (OpenID Connect Discovery 1.0 section 4).
 func discover(ctx context.Context, client *http.Client, issuer string, dev bool) (*discovery, error) {
-	text, err := fetch(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
+	text, err := fetch(ctx, client, discoveryOf(issuer))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -30,6 +31,14 @@ type Smart struct {
 	Revocation    string   `json:"revocation_endpoint,omitempty"`
 	Challenges    []string `json:"code_challenge_methods_supported,omitempty"`
 	Capabilities  []string `json:"capabilities"`
+}
+
+// Discovery is the URL of the document that this stands in.
+func (s *Smart) Discovery() string { return discoveryOf(s.Issuer) }
+
+// discoveryOf is where an issuer publishes (OpenID Connect Discovery 1.0 section 4).
+func discoveryOf(issuer string) string {
+	return strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
 }
 
 // ErrNoIssuer says that no OIDC issuer is configured.

@@ -30,7 +30,7 @@ func (s *Server) capabilities(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
-	body := bytes.ReplaceAll(s.statement.of(defs), []byte(basePlace), bytes.Trim(encode(c.base), `"`))
+	body := bytes.ReplaceAll(s.statement.of(defs, s.security(ctx)), []byte(basePlace), bytes.Trim(encode(c.base), `"`))
 	sum := sha256.Sum256(body)
 	a := answer{status: http.StatusOK, etag: `W/"` + hex.EncodeToString(sum[:8]) + `"`, body: body}
 	if slices.Contains(c.cond.ifNoneMatch, hex.EncodeToString(sum[:8])) {
@@ -39,34 +39,41 @@ func (s *Server) capabilities(ctx context.Context, c *call) (answer, error) {
 	return a, nil
 }
 
-// statement keeps the CapabilityStatements for the definitions that it was asked for with lately; making one
+// statement keeps the CapabilityStatements that it was asked for lately; making one
 // takes some milliseconds.
 type statement struct {
-	make func(*criteria.Definitions) []byte
+	make func(*criteria.Definitions, security) []byte
 
 	mu     sync.Mutex // guards what follows
-	bodies map[*criteria.Definitions][]byte
+	bodies map[statementOf][]byte
+}
+
+// statementOf is what a statement depends on.
+type statementOf struct {
+	defs *criteria.Definitions
+	security
 }
 
 // mostStatements is how many are kept: each tenant may have definitions of its own.
 const mostStatements = 16
 
-func (s *statement) of(defs *criteria.Definitions) []byte {
+func (s *statement) of(defs *criteria.Definitions, how security) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	body, ok := s.bodies[defs]
+	key := statementOf{defs, how}
+	body, ok := s.bodies[key]
 	if !ok {
 		if len(s.bodies) >= mostStatements || s.bodies == nil {
-			s.bodies = map[*criteria.Definitions][]byte{}
+			s.bodies = map[statementOf][]byte{}
 		}
-		body = s.make(defs)
-		s.bodies[defs] = body
+		body = s.make(defs, how)
+		s.bodies[key] = body
 	}
 	return body
 }
 
 // newStatement makes the CapabilityStatement.
-func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
+func newStatement(o Options, defs *criteria.Definitions, how security, now time.Time) []byte {
 	software := models.CapabilityStatementSoftware{Name: "fhirhook"}
 	if o.Version != "" {
 		software.Version = &o.Version
@@ -77,7 +84,7 @@ func newStatement(o Options, defs *criteria.Definitions, now time.Time) []byte {
 		Interaction: systemInteractions(),
 		Operation:   operationsOn("", o.Operations),
 		Compartment: compartmentDefinitions(),
-		Security:    &models.CapabilityStatementRestSecurity{Description: ptr("No authentication: the server listens on loopback only, or behind a proxy that authenticates.")},
+		Security:    how.statement(),
 	}
 	for _, t := range fhir.Types() {
 		capability := resourceCapability(t, defs)

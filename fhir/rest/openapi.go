@@ -21,7 +21,9 @@ func (s *Server) OpenAPI(w http.ResponseWriter, r *http.Request) {
 	if base == "" {
 		base = Prefix // relative to where the document is
 	}
-	body := encode(s.openAPI(base))
+	document := s.openAPI(base)
+	s.security(r.Context()).join(document)
+	body := encode(document)
 	header := w.Header()
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))

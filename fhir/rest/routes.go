@@ -86,6 +86,7 @@ func (s *Server) router() *echo.Echo {
 	}
 	s.closeNames(e)
 	s.addOperations(e)
+	s.addSmart(e)
 	return e
 }
 

@@ -28,6 +28,8 @@ type Options struct {
 	Search Searcher
 	// Authenticator finds out who calls. nil: no authentication is configured, and everybody may do everything.
 	Authenticator Authenticator
+	// Smart tells where apps get tokens; auth.Authenticator.Smart does. nil: nowhere.
+	Smart func(ctx context.Context, wait bool) (*auth.Smart, error)
 	// Env is the surroundings in which it is decided what callers may see; Now and Lookup don't count.
 	Env  criteria.Env
 	Gate Gate // nil: resources pass as they are
@@ -124,7 +126,7 @@ func New(o Options) (*Server, error) {
 	s.Operations = append(s.ownOperations(), o.Operations...)
 	o.Operations = s.Operations
 	now := time.Now()
-	s.statement = &statement{make: func(defs *criteria.Definitions) []byte { return newStatement(o, defs, now) }}
+	s.statement = &statement{make: func(defs *criteria.Definitions, how security) []byte { return newStatement(o, defs, how, now) }}
 	s.echo = s.router()
 	return s, nil
 }

@@ -149,7 +149,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
-		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Env: env,
+		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Smart: who.Smart, Env: env,
 		Gate: gate{admitting, admission, catalogue, engine, env, network}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
