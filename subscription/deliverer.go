@@ -37,7 +37,10 @@ type DelivererOptions struct {
 	// Redact returns the JSON of a Subscription as it may be sent, secrets masked.
 	Redact func(*fhir.Resource) []byte
 
-	Limits  EndpointLimits    // optional
+	Limits EndpointLimits // optional
+	// Rate bounds the requests a second of a tenant's lanes together, of which a tenth may begin at once; 0 is no bound. It
+	// is called often. optional
+	Rate    func(tenant string) float64
 	Health  HealthPolicy      // optional
 	Drain   time.Duration     // how long attempts under way may take when stopping; optional: 10 s
 	Log     *slog.Logger      // optional: silent
@@ -91,7 +94,7 @@ type Deliverer struct {
 	quiet    chan struct{} // closed once stopping and nothing is under way
 	fatal    error
 
-	origins *origins // has a lock of its own, under which nothing else is locked
+	origins, tenants *origins // each has a lock of its own, under which nothing else is locked
 
 	wake  chan struct{} // capacity 1, never closed: fatal was set
 	halt  chan struct{} // closed when stopping begins
@@ -114,7 +117,7 @@ func NewDeliverer(o DelivererOptions) *Deliverer {
 		jobs:  make(chan job),
 	}
 	d.work.L, d.store.L = &d.mu, &d.mu
-	d.origins = newOrigins(o.Limits, d.turns)
+	d.origins, d.tenants = newOrigins(o.Limits, d.turns), newAllowances(o.Rate, d.turns)
 	d.resuming = true
 	return d
 }
@@ -154,6 +157,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	own.Wait()
 	d.sends.Wait()
 	d.origins.close()
+	d.tenants.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.fatal
@@ -273,13 +277,23 @@ func (d *Deliverer) Refresh(id store.Lane) {
 func (d *Deliverer) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Stats{Lanes: len(d.lanes), InFlight: d.inFlight, Waiting: d.origins.held(), Stuck: d.stuck}
+	s := Stats{Lanes: len(d.lanes), InFlight: d.inFlight, Waiting: d.origins.held(), Throttled: d.tenants.held(), Stuck: d.stuck}
 	for _, l := range d.lanes {
 		if !l.oldest.IsZero() && (s.OldestDue.IsZero() || l.oldest.Before(s.OldestDue)) {
 			s.OldestDue = l.oldest
 		}
 	}
 	return s
+}
+
+// Held tells what a lane waits for that has something to send.
+func (d *Deliverer) Held(id store.Lane) Wait {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.lanes[id]; l != nil {
+		return l.held
+	}
+	return NoWait
 }
 
 // lane returns the lane in memory, making it if it has none. d.mu is held.
@@ -353,7 +367,7 @@ func (d *Deliverer) pick() *lane {
 
 // rest puts a lane aside after a step: back in the queue, to sleep, or out of memory. d.mu is held.
 func (d *Deliverer) rest(l *lane, r rest) {
-	l.oldest = r.oldest
+	l.oldest, l.held = r.oldest, r.held
 	switch {
 	case l.again || l.woken || l.reload || len(l.inbox) > 0 || r.again:
 		d.schedule(l)

@@ -28,6 +28,7 @@ type lane struct {
 	inbox                  []message
 	timer                  *time.Timer
 	oldest                 time.Time
+	held                   Wait
 
 	// The rest belongs to the worker that runs the lane.
 	restart  bool // the breaker asks at once
@@ -40,7 +41,8 @@ type lane struct {
 	narrow   bool   // source was built for an open breaker or a crowded endpoint: one at a time
 	endpoint string // of the Subscription at the last step
 	origin   string // where that lies
-	waits    string // the origin at which the lane waits for its turn; "": at none
+	waits    gate   // where the lane waits for its turn
+	passed   bool   // its tenant has let it in, and its endpoint not yet
 	crowded  bool   // it waited with nothing under way, and keeps no window meanwhile
 	busy     map[uint64]*flight
 	inFlight int
@@ -85,6 +87,13 @@ type rest struct {
 	idle   bool      // nothing is left: the lane may go
 	wake   time.Time // something is due then
 	oldest time.Time
+	held   Wait // it has something to send
+}
+
+// gate is where a lane may have to wait; the zero gate is nowhere.
+type gate struct {
+	of   *origins
+	name string
 }
 
 // receive takes the lane's news. d.mu is held.
@@ -116,10 +125,10 @@ func (d *Deliverer) post(l *lane, m message) {
 // step does what there is to do on a lane, without waiting for anything but the store.
 func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
 	waited := l.waits
-	l.waits = ""
+	l.waits = gate{}
 	defer func() {
-		if waited != "" && l.waits != waited {
-			d.origins.forget(waited, l.id, time.Now())
+		if waited.of != nil && l.waits != waited {
+			waited.of.forget(waited.name, l.id, time.Now())
 		}
 	}()
 	l.restart = l.restart || c.resumed
@@ -299,13 +308,8 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 			break
 		}
 		if n, ok := l.source.take(now); ok {
-			in, began := d.origins.enter(origin, l.id, now)
-			if began {
-				d.o.Observe(Observation{Kind: LaneHeldBack, Lane: l.id})
-			}
-			if !in {
+			if l.waits = d.enter(l, origin, now); l.waits.of != nil {
 				l.source.returned(n)
-				l.waits = origin
 				break // until it is the lane's turn
 			}
 			if !d.launch(remote, l, n, origin) {
@@ -330,16 +334,52 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 	if l.source.drained() {
 		l.breaker = l.breaker.Drained()
 	}
-	r.oldest = l.source.oldest()
-	r.idle = !r.again && r.wake.IsZero() && len(l.busy) == 0 && l.waits == ""
+	r.oldest, r.held = l.source.oldest(), d.kindOf(l.waits)
+	r.idle = !r.again && r.wake.IsZero() && len(l.busy) == 0 && l.waits.of == nil
 	if !r.again && !r.idle {
 		r.wake = earliest(r.wake, l.health.Turns(d.o.Health, now), sub.End)
 	}
-	l.crowded = l.waits != "" && (l.crowded || len(l.busy) == 0)
+	l.crowded = l.waits.of != nil && (l.crowded || len(l.busy) == 0)
 	if l.breaker.Open && len(l.busy) == 0 && !r.again || l.crowded && !l.narrow {
 		l.setAside()
 	}
 	return r, nil
+}
+
+// enter takes a place for a request: of the tenant's notifications a second, and at the endpoint. It returns where the lane has
+// to wait for its turn, if it has to.
+func (d *Deliverer) enter(l *lane, origin string, now time.Time) gate {
+	if !l.passed {
+		in, began := d.tenants.enter(l.id.Tenant, l.id, now)
+		if began {
+			d.o.Observe(Observation{Kind: LaneThrottled, Lane: l.id})
+		}
+		if !in {
+			return gate{d.tenants, l.id.Tenant}
+		}
+		d.tenants.leave(l.id.Tenant, now) // how many are under way doesn't count
+		l.passed = true
+	}
+	in, began := d.origins.enter(origin, l.id, now)
+	if began {
+		d.o.Observe(Observation{Kind: LaneHeldBack, Lane: l.id})
+	}
+	if !in {
+		return gate{d.origins, origin}
+	}
+	l.passed = false
+	return gate{}
+}
+
+func (d *Deliverer) kindOf(g gate) Wait {
+	switch g.of {
+	case nil:
+		return NoWait
+	case d.tenants:
+		return ForQuota
+	default:
+		return ForEndpoint
+	}
 }
 
 // originOf is where the endpoint lies, told once for each endpoint.

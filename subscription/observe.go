@@ -33,13 +33,37 @@ const (
 	UntriedGivenUp                             // a notification's time ran out behind an open breaker
 	LaneCannotBeRun                            // a lane can't be worked on: see the log
 	LaneHeldBack                               // a lane has something to send and waits for its turn at the endpoint
+	LaneThrottled                              // the same, until its tenant may send more
 )
+
+// Wait is what a lane waits for that could send.
+type Wait uint8
+
+// The waits.
+const (
+	NoWait      Wait = iota
+	ForEndpoint      // its turn at the endpoint, which is at its limit
+	ForQuota         // that its tenant may send more
+)
+
+// String is the code in $status; "" for NoWait.
+func (w Wait) String() string {
+	switch w {
+	case ForEndpoint:
+		return "endpoint"
+	case ForQuota:
+		return "quota"
+	default:
+		return ""
+	}
+}
 
 // Stats is a picture of the Deliverer's work.
 type Stats struct {
 	Lanes     int       // lanes with work: sending, waiting for a retry, or held back
 	InFlight  int       // requests
 	Waiting   int       // lanes that wait for their turn at an endpoint
+	Throttled int       // lanes that wait until their tenant may send more
 	OldestDue time.Time // since when the oldest notification that may be sent has waited for it; zero: none waits
 	Stuck     bool      // results can't be stored
 }

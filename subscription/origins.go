@@ -29,13 +29,14 @@ func (l EndpointLimits) Check() error {
 	return nil
 }
 
-// origins keeps the limits. A lane that is not let in waits in its origin's queue, without a goroutine or a timer of
+// origins keeps limits of many names: of the origins of endpoints, and with a rate alone of tenants, to which the same
+// applies. A lane that is not let in waits in its origin's queue, without a goroutine or a timer of
 // its own: when there is room it is its turn, holds the place, and is called to use it. While any lane waits, those
 // that come later queue up behind it, and one that was let in goes to the end, so that lanes take turns whatever
 // their backlogs. Waiting costs a notification nothing: no attempt, and no step of its lane's breaker.
 type origins struct {
-	limits EndpointLimits
-	call   func(store.Lane) // called without the lock
+	limits func(name string) EndpointLimits // nil: there are none
+	call   func(store.Lane)                 // called without the lock
 
 	mu      sync.Mutex // guards what follows; nothing is called while it is held
 	all     map[string]*outlet
@@ -45,20 +46,34 @@ type origins struct {
 
 // outlet is an origin that is in use.
 type outlet struct {
-	name  string
-	taken int                 // requests under way, and places that are held
-	queue []store.Lane        // in order of their turns
-	holds map[store.Lane]bool // it is their turn, and they have not come yet
-	waits map[store.Lane]bool // those in queue
-	pace  *rate.Limiter       // nil: any
-	timer *time.Timer         // until the pace allows another, or the origin is as if it had never been used; nil: none
+	name   string
+	limits EndpointLimits
+	taken  int                 // requests under way, and places that are held
+	queue  []store.Lane        // in order of their turns
+	holds  map[store.Lane]bool // it is their turn, and they have not come yet
+	waits  map[store.Lane]bool // those in queue
+	pace   *rate.Limiter       // nil: any
+	timer  *time.Timer         // until the pace allows another, or the origin is as if it had never been used; nil: none
 }
 
 func newOrigins(limits EndpointLimits, call func(store.Lane)) *origins {
-	return &origins{limits: limits, call: call, all: map[string]*outlet{}}
+	o := &origins{call: call, all: map[string]*outlet{}}
+	if limits != (EndpointLimits{}) {
+		o.limits = func(string) EndpointLimits { return limits }
+	}
+	return o
 }
 
-func (o *origins) bounded() bool { return o.limits != EndpointLimits{} }
+// newAllowances bounds how often a second names are let in; rate tells it, 0 for any, and nil is any for all.
+func newAllowances(rate func(name string) float64, call func(store.Lane)) *origins {
+	o := &origins{call: call, all: map[string]*outlet{}}
+	if rate != nil {
+		o.limits = func(name string) EndpointLimits { return EndpointLimits{Rate: rate(name)} }
+	}
+	return o
+}
+
+func (o *origins) bounded() bool { return o.limits != nil }
 
 // enter takes a place for a request of a lane; leave gives it back. If there is none, the lane waits, and is called
 // when it is its turn; began tells that it did not wait before.
@@ -66,12 +81,16 @@ func (o *origins) enter(name string, lane store.Lane, now time.Time) (in, began 
 	if !o.bounded() {
 		return true, false
 	}
+	limits := o.limits(name)
+	if limits == (EndpointLimits{}) {
+		return true, false
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at := o.all[name]
 	if at == nil {
-		at = &outlet{name: name, holds: map[store.Lane]bool{}, waits: map[store.Lane]bool{}}
-		if r := o.limits.Rate; r > 0 {
+		at = &outlet{name: name, limits: limits, holds: map[store.Lane]bool{}, waits: map[store.Lane]bool{}}
+		if r := limits.Rate; r > 0 {
 			at.pace = rate.NewLimiter(rate.Limit(r), max(1, int(min(r/10, math.MaxInt32))))
 		}
 		o.all[name] = at
@@ -93,15 +112,15 @@ func (o *origins) enter(name string, lane store.Lane, now time.Time) (in, began 
 
 // take takes a place if there is one. o.mu is held.
 func (o *origins) take(at *outlet, now time.Time) bool {
-	if !o.roomy(at) || at.pace != nil && !at.pace.AllowN(now, 1) {
+	if !at.roomy() || at.pace != nil && !at.pace.AllowN(now, 1) {
 		return false
 	}
 	at.taken++
 	return true
 }
 
-func (o *origins) roomy(at *outlet) bool {
-	return o.limits.Concurrency == 0 || at.taken < o.limits.Concurrency
+func (at *outlet) roomy() bool {
+	return at.limits.Concurrency == 0 || at.taken < at.limits.Concurrency
 }
 
 // leave says that a request has ended.
@@ -174,7 +193,7 @@ func (o *origins) rearm(at *outlet, now time.Time) {
 		}
 		delete(o.all, at.name)
 		return
-	case at.pace == nil || !unused && (len(at.queue) == 0 || !o.roomy(at)):
+	case at.pace == nil || !unused && (len(at.queue) == 0 || !at.roomy()):
 		return // until a request ends
 	}
 	missing := max(full-at.pace.TokensAt(now), 0)

@@ -37,8 +37,10 @@ type Options struct {
 	Place func() store.Seq
 	// Refresh tells the Deliverer that what a lane owes was changed.
 	Refresh func(store.Lane)
-	Keep    time.Duration // how long attempts are kept; optional: DefaultKeep
-	Log     *slog.Logger  // optional: silent
+	// Held tells what a lane waits for that could send; optional.
+	Held func(store.Lane) subscription.Wait
+	Keep time.Duration // how long attempts are kept; optional: DefaultKeep
+	Log  *slog.Logger  // optional: silent
 }
 
 // Desk carries out the operations, and runs the jobs while Run does. It is safe for concurrent use.
@@ -57,6 +59,9 @@ func New(o Options) *Desk {
 	}
 	if o.Keep == 0 {
 		o.Keep = DefaultKeep
+	}
+	if o.Held == nil {
+		o.Held = func(store.Lane) subscription.Wait { return subscription.NoWait }
 	}
 	return &Desk{o: o, running: map[jobKey]chan struct{}{}}
 }

@@ -221,6 +221,9 @@ func (d *Desk) standing(ctx context.Context, one standing) []byte {
 		o.instant("next-probe", one.lane.ProbeAt)
 	}
 	o.instant("next-try", one.next.Next)
+	if held := d.o.Held(one.lane.Lane); held != subscription.NoWait {
+		o.code("waits-for", held.String())
+	}
 	if s, err := d.compile(ctx, one.sub); err == nil { // what can't be compiled says so in its status
 		o.code("dialect", d.dialect(s))
 		o.string("note", s.Blind())

@@ -127,6 +127,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		WithStatus:   subscription.WithStatus,
 		Redact:       admitting.Redact,
 		Limits:       o.endpointLimits(),
+		Rate:         o.notificationRate(),
 		Health:       subscription.HealthPolicy{ErrorFailures: set.errorTries, ErrorAge: set.errorAfter, OffAge: o.OffAfter},
 		Drain:        o.Drain,
 		Log:          o.Log,
@@ -146,7 +147,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	clients := o.bounded(s.db)
 	s.desk = operate.New(operate.Options{
 		DB: clients, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
-		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Keep: o.KeepAttempts, Log: o.Log,
+		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Held: s.deliverer.Held, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	endpoint, err := rest.New(rest.Options{
 		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Smart: who.Smart, Env: env,

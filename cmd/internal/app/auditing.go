@@ -89,6 +89,14 @@ func (o Options) requestLimit() rest.Limiter {
 	return auth.NewLimiter(func(tenant string) float64 { return o.Auth.QuotaOf(tenant).Requests })
 }
 
+// notificationRate bounds the notifications of tenants; nil: nothing does.
+func (o Options) notificationRate() func(tenant string) float64 {
+	if !o.anyQuota(func(q auth.Quota) bool { return q.Notifications > 0 }) {
+		return nil
+	}
+	return func(tenant string) float64 { return o.Auth.QuotaOf(tenant).Notifications }
+}
+
 // anyQuota tells whether a quota of some tenant has something.
 func (o Options) anyQuota(has func(auth.Quota) bool) bool {
 	for _, q := range o.Auth.Tenants {

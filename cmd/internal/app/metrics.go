@@ -74,6 +74,9 @@ func newMetrics(s *Server) *metrics {
 		gauge("fhirhook_lanes_waiting_for_endpoint", "Subscriptions that wait for their turn at an endpoint's origin.", func() float64 {
 			return float64(s.deliverer.Stats().Waiting)
 		}),
+		gauge("fhirhook_lanes_throttled", "Subscriptions that wait until their tenant may send more (quota notifications).", func() float64 {
+			return float64(s.deliverer.Stats().Throttled)
+		}),
 		gauge("fhirhook_requests_in_flight", "Requests to endpoints under way.", func() float64 {
 			return float64(s.deliverer.Stats().InFlight)
 		}),
