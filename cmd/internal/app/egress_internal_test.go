@@ -94,7 +94,8 @@ func TestOptions_readOutbound(t *testing.T) {
 		{"a proxy by the environment", Options{Outbound: Outbound{Proxy: "http://proxy.example:3128", ProxyAuth: "ward:s3cret"}}, nil},
 		{"a closed range in an open one", Options{AllowEndpoints: []string{"10.0.0.0/8"}, Outbound: Outbound{DenyEndpoints: []string{"10.0.0.0/24", "ris.example:8443"}}}, nil},
 		{
-			"lists", Options{AllowEndpoints: []string{"10.0.0.0/8", "ris.example"}, AllowHTTP: []string{"0.0.0.0/0", "::/0"}, Outbound: Outbound{DenyEndpoints: []string{"10.0.0.0/8", "RIS.example.", "10.0.0.0/33"}}},
+			"lists",
+			Options{AllowEndpoints: []string{"10.0.0.0/8", "ris.example"}, AllowHTTP: []string{"0.0.0.0/0", "::/0"}, Outbound: Outbound{DenyEndpoints: []string{"10.0.0.0/8", "RIS.example.", "10.0.0.0/33"}}},
 			[]string{"--allow-http 0.0.0.0/0: this would send health data unencrypted", "--allow-http ::/0", "--deny-endpoint 10.0.0.0/8: it is allowed as well", "--deny-endpoint RIS.example.: it is allowed", "--deny-endpoint 10.0.0.0/33"},
 		},
 		{"lists and a proxy", Options{AllowHTTP: []string{"0.0.0.0/0"}, Outbound: Outbound{Proxy: "socks://s3cret"}}, []string{"--allow-http", "--proxy: must be"}},
@@ -105,7 +106,8 @@ func TestOptions_readOutbound(t *testing.T) {
 		{"no file", Options{Outbound: Outbound{Proxy: "http://proxy.example", ProxyAuthFile: filepath.Join(dir, "none")}}, []string{"--proxy-auth-file: "}},
 		{"no password", Options{Outbound: Outbound{Proxy: "http://proxy.example", ProxyAuth: "s3cret"}}, []string{"name:password"}},
 		{
-			"authorities and origins", Options{Outbound: Outbound{CAFiles: []string{file("ca", "s3cret")}, Endpoints: []resthook.Origin{{Origin: "https://a.example"}, {Origin: "http://b.example", CAFile: "x"}}}},
+			"authorities and origins",
+			Options{Outbound: Outbound{CAFiles: []string{file("ca", "s3cret")}, Endpoints: []resthook.Origin{{Origin: "https://a.example"}, {Origin: "http://b.example", CAFile: "x"}}}},
 			[]string{"--ca-file: ", "endpoints, entry 1", "endpoints, entry 2"},
 		},
 	}
