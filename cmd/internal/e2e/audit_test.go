@@ -236,3 +236,43 @@ func TestQuotas_areHeld(t *testing.T) {
 		t.Errorf("%q", deedsOf(got))
 	}
 }
+
+// TestQuotas_ratesAreHeld: notifications beyond the rate wait, say so, and arrive; requests beyond it are told when to come
+// again. Another tenant doesn't notice.
+func TestQuotas_ratesAreHeld(t *testing.T) {
+	t.Parallel()
+	receiver, other := newReceiver(t, nil), newReceiver(t, nil)
+	s := besiege(t, t.TempDir(), func(o *app.Options) {
+		o.Auth.Tenants = map[string]auth.Quota{"a": {Requests: 0.01}, "b": {Notifications: 2}}
+	})
+	hook := func(endpoint string) string {
+		return `{"resourceType":"Subscription","id":"s","status":"requested","reason":"r","criteria":"Patient","channel":{"type":"rest-hook","endpoint":"` + endpoint + `","payload":"application/fhir+json"}}`
+	}
+	s.mustAs("alice", http.StatusCreated, "PUT", "/Subscription/s", hook(other.URL))
+	for range 3 {
+		if a := s.mustAs("alice", http.StatusTooManyRequests, "GET", "/Subscription/s", ""); a.header.Get("Retry-After") != "100" {
+			t.Errorf("%v", a.header)
+		}
+	}
+	if a := s.as("alice", "GET", "^/webhooks", ""); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+		t.Errorf("webhooks: %d %v %s", a.status, a.header, a.body)
+	}
+	s.mustAs("bob", http.StatusCreated, "PUT", "/Subscription/s", hook(receiver.URL))
+	const all = 6
+	for i := range all {
+		s.mustAs("bob", http.StatusCreated, "PUT", fmt.Sprintf("/Patient/p%d", i), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i))
+	}
+	eventually(t, "the lane says that it waits", func() bool {
+		return strings.Contains(string(s.mustAs("bob", http.StatusOK, "GET", "/Subscription/s/$status", "").body), `{"name":"waits-for","valueCode":"quota"}`)
+	})
+	receiver.await(t, 30*time.Second, "all notifications", atLeast(all))
+	got := receiver.all()
+	if took := got[all-1].at.Sub(got[0].at); took < 2*time.Second {
+		t.Errorf("%d came within %s", all, took)
+	}
+	for i, n := range got {
+		if n.header.Get("X-Fhirhook-Attempt") != "1" || len(got) != all {
+			t.Errorf("notification %d of %d: attempt %s", i, len(got), n.header.Get("X-Fhirhook-Attempt"))
+		}
+	}
+}
