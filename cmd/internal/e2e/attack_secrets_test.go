@@ -47,10 +47,10 @@ func (s *thief) edited(id, header, key, endpoint string) string {
 // send sends a request with a body of any type.
 func (s *thief) send(t *testing.T, method, path, body, contentType string) answer {
 	t.Helper()
-	return s.sendIn(t, t.Context(), method, path, body, contentType)
+	return s.sendIn(t.Context(), t, method, path, body, contentType)
 }
 
-func (s *thief) sendIn(t *testing.T, ctx context.Context, method, path, body, contentType string) answer {
+func (s *thief) sendIn(ctx context.Context, t *testing.T, method, path, body, contentType string) answer {
 	t.Helper()
 	q, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
 	if err != nil {
@@ -87,11 +87,11 @@ func (s *thief) alike(t *testing.T, method, path, body, contentType string) {
 	if method == http.MethodPatch {
 		s.must(200, "PUT", "/Subscription/victim", s.victim("victim"))
 	}
-	right := s.sendIn(t, ctx, method, path, body, contentType)
+	right := s.sendIn(ctx, t, method, path, body, contentType)
 	if method == http.MethodPatch {
 		s.must(200, "PUT", "/Subscription/victim", s.victim("victim"))
 	}
-	other := s.sendIn(t, ctx, method, wrong(path), wrong(body), contentType)
+	other := s.sendIn(ctx, t, method, wrong(path), wrong(body), contentType)
 	shape := func(a answer) string {
 		text := instants.ReplaceAllString(string(a.body), "")
 		return fmt.Sprint(a.status, " ", wrong(text))

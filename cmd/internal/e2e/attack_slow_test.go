@@ -58,9 +58,9 @@ func drip(t *testing.T, w wire, first, piece string, interval time.Duration) (go
 func TestAttack_slowloris(t *testing.T) {
 	t.Parallel()
 	cert, key, trust := ownCertificate(t)
-	clear := start(t, t.TempDir(), func(o *app.Options) { o.Limits = slowly })
+	open := start(t, t.TempDir(), func(o *app.Options) { o.Limits = slowly })
 	secure := start(t, t.TempDir(), func(o *app.Options) { o.Limits, o.TLS.Cert, o.TLS.Key = slowly, cert, key })
-	plain, within := clear.wire(nil), secure.wire(trust)
+	plain, within := open.wire(nil), secure.wire(trust)
 	noTLS := within
 	noTLS.tls = nil
 	head := "POST /fhir/R4/Patient HTTP/1.1\r\nHost: " + plain.addr + "\r\nContent-Type: application/fhir+json\r\n"
@@ -143,7 +143,7 @@ func TestAttack_slowloris(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		clear.must(http.StatusCreated, http.MethodPost, "/Patient", `{"resourceType":"Patient"}`)
+		open.must(http.StatusCreated, http.MethodPost, "/Patient", `{"resourceType":"Patient"}`)
 	})
 }
 

@@ -210,9 +210,9 @@ var requestLines = []struct{ name, line string }{
 func TestAttack_smuggling(t *testing.T) {
 	t.Parallel()
 	cert, key, client := ownCertificate(t)
-	clear := start(t, t.TempDir())
+	plain := start(t, t.TempDir())
 	secure := start(t, t.TempDir(), func(o *app.Options) { o.TLS.Cert, o.TLS.Key = cert, key })
-	for over, w := range map[string]wire{"clear": clear.wire(nil), "tls": secure.wire(client)} {
+	for over, w := range map[string]wire{"clear": plain.wire(nil), "tls": secure.wire(client)} {
 		hidden := func(id string) string {
 			body := fmt.Sprintf(`{"resourceType":"Patient","id":%q}`, id)
 			return fmt.Sprintf("PUT /fhir/R4/Patient/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/fhir+json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", id, w.addr, len(body), body)
