@@ -12,6 +12,9 @@ import (
 // backslash escapes of R4 search.html#escaping.
 type Pair struct{ Name, Value string }
 
+// mostPairs bounds the parameters of one query: each costs a look-up, and some a good deal more.
+const mostPairs = 1000
+
 // ParsePairs splits a raw query string in order and decodes percent signs and plus signs. Decoding comes
 // first of all (R4 search.html#escaping), so %2C separates alternatives as a comma does.
 func ParsePairs(rawQuery string) ([]Pair, error) {
@@ -29,6 +32,9 @@ func ParsePairs(rawQuery string) ([]Pair, error) {
 		if err != nil {
 			err.Expression = "http." + parameterName(name)
 			return nil, err
+		}
+		if len(pairs) == mostPairs {
+			return nil, fhir.Errorf(fhir.TooCostly, "http", "there are more than %d parameters: put alternatives into one, separated by commas", mostPairs)
 		}
 		pairs = append(pairs, Pair{name, value})
 	}

@@ -21,6 +21,7 @@ type call struct {
 	patch  patch.Patch   // of patch
 	bundle fhir.Incoming // of process
 	native []string      // Accept, of a read that wants a Binary's content
+	spent  *searchTime   // of a write: what its conditions may take
 	extra  []Pair        // what the links of a page carry besides the search's own parameters
 
 	home    string   // the caller's own tenant

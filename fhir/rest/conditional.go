@@ -163,7 +163,12 @@ func (s *Server) matches(ctx context.Context, r store.Reader, c *call, t fhir.Ty
 	if !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Value != "" }) {
 		return nil, fhir.Errorf(fhir.Required, where, "the condition is empty and would select every %s: name at least one parameter with a value", t)
 	}
-	return s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}, Sees: c.sight(t)}, most)
+	var found []*fhir.Resource
+	err := c.spent.search(ctx, func(ctx context.Context) (err error) {
+		found, err = s.Search.Find(ctx, r, search.Request{Tenant: c.tenant, Type: t, Params: pairs, Strict: true, Bases: []string{c.base}, Sees: c.sight(t)}, most)
+		return err
+	})
+	return found, err
 }
 
 // current is the version of key that is there now, nil if there is none or it is deleted.

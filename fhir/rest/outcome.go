@@ -151,6 +151,9 @@ func encode(v any) []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
+// mostIssues bounds how many faults an answer tells, beside the first.
+const mostIssues = 200
+
 // failure is what is answered for err: the status and the OperationOutcome.
 func failure(err error, requestID string) (outcome, []byte) {
 	o, e := classify(err)
@@ -160,7 +163,11 @@ func failure(err error, requestID string) (outcome, []byte) {
 		diagnostic = "internal error: give request id " + requestID + " to whoever runs this server"
 	}
 	issues := []issue{newIssue(severity, o.Code, diagnostic, e.Expression)}
-	for _, more := range e.More {
+	for i, more := range e.More {
+		if i == mostIssues {
+			issues = append(issues, newIssue("information", "incomplete", fmt.Sprintf("and %d more", len(e.More)-i), ""))
+			break
+		}
 		issues = append(issues, newIssue("error", outcomeOf(more.Kind).Code, more.Diagnostic, more.Expression))
 	}
 	return o, operationOutcome(issues...)

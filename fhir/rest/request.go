@@ -203,9 +203,12 @@ func (q *request) document(limit int64, flag string) (fhir.Incoming, error) {
 	return fhir.Read(body, q.s.MaxDepth)
 }
 
+// maxForm bounds the body of a search, in bytes: what it says costs more than what a resource says.
+const maxForm = 1 << 20
+
 // form reads the body of a search by POST; its parameters and those of the URL add up (R4 search.html#get).
 func (q *request) form(c *call) error {
-	body, err := q.body(q.s.MaxBody, "--max-body")
+	body, err := q.body(min(q.s.MaxBody, maxForm), "the most for a search")
 	if err != nil {
 		return err
 	}

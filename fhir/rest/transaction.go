@@ -32,6 +32,11 @@ func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (a
 	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
 		run := transactionRun{Server: s, plan: plan, tx: tx, answers: make([]answer, len(plan.parts)), keys: make([]fhir.Key, len(plan.parts)), gone: map[int][]fhir.Key{}, agreement: agreement}
 		answers = run.answers
+		spent := newSearchTime() // of all entries together
+		plan.call.spent = spent
+		for _, p := range plan.parts {
+			p.call.spent = spent
+		}
 		return run.all(ctx)
 	})
 	if err != nil {
