@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"fhirhook/cmd/internal/app"
@@ -21,6 +22,7 @@ type importCmd struct {
 	Files []string `arg:"" name:"file" help:"NDJSON files and Bundles, plain or compressed by gzip or zstd." type:"existingfile"`
 
 	Server string `help:"Import into this running server, as in http://127.0.0.1:8080/fhir/R4, and not into a data folder." placeholder:"URL"`
+	Token  string `help:"With --server: bearer token; better set by FHIRHOOK_TOKEN, for command lines are seen by others." placeholder:"TOKEN"`
 	Data   string `help:"Import into this folder, which no server is using; it is made if it isn't there." default:"./data" type:"path"`
 
 	Notify    bool   `help:"Notify Subscriptions of what is imported; those in a data folder when a server next starts." negatable:"" default:"false"`
@@ -76,7 +78,10 @@ func (c *importCmd) options(ctx context.Context, s streams, own ownDialects) (o 
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return o, closing, fmt.Errorf("%w: --server %s must be an http or https URL, as in http://127.0.0.1:8080%s", app.ErrConfiguration, c.Server, rest.Prefix)
 		}
-		o.Name, o.Target = c.Server, load.Remote{Base: c.Server, Notify: c.Notify}
+		if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return o, closing, fmt.Errorf("%w: the token holds what no token does: white space, or something outside ASCII", app.ErrConfiguration)
+		}
+		o.Name, o.Target = c.Server, load.Remote{Base: c.Server, Token: c.Token, Notify: c.Notify}
 		if o.State == "" {
 			o.State = "fhirhook-import.json"
 		}

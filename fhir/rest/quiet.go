@@ -25,7 +25,9 @@ func (s *Server) quiet(header http.Header, who *auth.Principal) (bool, error) {
 	case !s.AllowQuiet:
 		return false, fhir.Errorf(fhir.Forbidden, "http."+NotifyHeader, "writing without notifying Subscriptions is not allowed here: leave %s out", NotifyHeader)
 	case !who.Open() && (who == nil || !who.Admin):
-		return false, auth.RefuseAdmin() // or else whoever may write could hide it from those who subscribed
+		refused := auth.RefuseAdmin() // or else whoever may write could hide it from those who subscribed
+		refused.Text = "only an administrator may write without notifying Subscriptions: leave " + NotifyHeader + " out, as fhirhook import --notify does"
+		return false, refused
 	default:
 		return true, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func request(ctx context.Context, base string, body []byte, notify bool) (*http.
 // Remote is the endpoint of a running server.
 type Remote struct {
 	Base   string // [base]
+	Token  string // bearer token; "": none. It is in no error
 	Notify bool   // Subscriptions are notified of what is imported
 	Client *http.Client
 	// Wait waits before a request is repeated; nil: by the clock.
@@ -38,9 +40,10 @@ type Remote struct {
 }
 
 const (
-	tries      = 8
-	firstWait  = 500 * time.Millisecond
-	longestGap = 30 * time.Second
+	tries       = 8
+	firstWait   = 500 * time.Millisecond
+	longestGap  = 30 * time.Second
+	longestWait = 5 * time.Minute // that a Retry-After is followed
 )
 
 // Post repeats what got no answer, or one that asks to come again: a repeated batch does no harm.
@@ -51,7 +54,7 @@ func (t Remote) Post(ctx context.Context, body []byte) (Answer, error) {
 	}
 	pause := firstWait
 	for try := 1; ; try++ {
-		answer, err := t.once(ctx, body)
+		answer, after, err := t.once(ctx, body)
 		again := err != nil || answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusBadGateway ||
 			answer.Status == http.StatusServiceUnavailable || answer.Status == http.StatusGatewayTimeout
 		if !again || try == tries || ctx.Err() != nil {
@@ -60,7 +63,7 @@ func (t Remote) Post(ctx context.Context, body []byte) (Answer, error) {
 			}
 			return answer, errors.Join(ctx.Err(), err)
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := wait(ctx, max(pause, after)); err != nil {
 			return Answer{}, err
 		}
 		pause = min(2*pause, longestGap)
@@ -78,22 +81,29 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (t Remote) once(ctx context.Context, body []byte) (Answer, error) {
+// once sends it. after is how long the server asks to wait before it is sent again.
+func (t Remote) once(ctx context.Context, body []byte) (_ Answer, after time.Duration, err error) {
 	r, err := request(ctx, strings.TrimRight(t.Base, "/"), body, t.Notify)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, 0, err
 	}
-	client := t.Client
-	if client == nil {
-		client = http.DefaultClient
+	if t.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+t.Token)
 	}
+	client := http.Client{}
+	if t.Client != nil {
+		client = *t.Client
+	}
+	// Neither patients nor a token must follow a redirect to wherever it leads.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	res, err := client.Do(r)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, 0, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return Answer{res.StatusCode, text}, err
+	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
+	return Answer{res.StatusCode, text}, min(time.Duration(max(seconds, 0))*time.Second, longestWait), err
 }
 
 // Local is an endpoint in this process.
