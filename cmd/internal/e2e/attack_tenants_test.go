@@ -414,3 +414,75 @@ func TestAttack_tenants(t *testing.T) {
 		}
 	})
 }
+
+// TestAttack_scopes: within bob's tenant, callers whose scopes cover little go the same ways.
+func TestAttack_scopes(t *testing.T) {
+	t.Parallel()
+	s := besiege(t, t.TempDir())
+	b := bobStores(t, s)
+	paths := []string{
+		"/Patient/bobs", "/Patient/bobs/_history", "/Patient/bobs/_history/1", "/Patient/bobs/$meta", "/Patient/bobs/$everything", "/Patient/$everything", "/Patient/bobs/*", "/Patient/bobs/Observation", "/Patient?_revinclude=*&_include=*",
+		"/Observation?_include=*", "/Observation?subject:Patient.family=" + planted[:8], "/List?_include=List:item", "/_history", "/Patient/_history", "?_type=Patient,Observation,List,Practitioner", "/Patient/bobs/$deliveries", "/Binary/bobs",
+		"/AuditEvent", "/AuditEvent/" + b.audit, "^/metrics",
+	}
+	for _, who := range []string{"patient", "subscriber"} {
+		for _, path := range paths {
+			if who == "subscriber" && path == "/_history" {
+				continue // it has the Subscriptions, which hold the word
+			}
+			r := s.as(who, "GET", path, "")
+			if r.status >= 500 || strings.Contains(string(r.body), planted) || strings.Contains(string(r.body), "UExBTlRFRGluQnNUZW5hbnQ=") || r.status == 200 && strings.Contains(string(r.body), `"resourceType":"Observation"`) {
+				t.Errorf("%s as %s: %d %s", path, who, r.status, r.body)
+			}
+		}
+		for _, q := range []struct{ method, path, body string }{
+			{"PUT", "/Patient/bobs", `{"resourceType":"Patient","id":"bobs"}`},
+			{"DELETE", "/Patient/bobs", ""},
+			{"DELETE", "/Patient?_id=bobs", ""},
+			{"POST", "/Patient", `{"resourceType":"Patient"}`},
+			{"POST", "/Patient/bobs/$meta-add", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"x"}]}}]}`},
+			{"POST", "/Patient/bobs/$resend", ""},
+			{"PUT", "/SearchParameter/mine", `{"resourceType":"SearchParameter","id":"mine","url":"http://x/m","name":"M","status":"active","description":"d","code":"m","base":["Patient"],"type":"string","expression":"Patient.name.family"}`},
+		} {
+			if r := s.as(who, q.method, q.path, q.body); r.status != http.StatusForbidden {
+				t.Errorf("%s %s as %s: %d %s", q.method, q.path, who, r.status, r.body)
+			}
+		}
+	}
+	for _, q := range []struct{ method, path, body string }{
+		{"GET", "/Subscription/bobs", ""},
+		{"GET", "/Subscription", ""},
+		{"GET", "/Subscription/$deliveries", ""},
+		{"GET", "/Subscription/bobs/$deliveries", ""},
+		{"GET", "/Subscription/$status", ""},
+		{"GET", "/Subscription/bobs/$status", ""},
+		{"GET", b.job, ""},
+		{"POST", "/Subscription/bobs/$ping", ""},
+		{"POST", "/Subscription/bobs/$redeliver?sequence=1-", ""},
+		{"POST", "/Subscription/bobs/$backfill?since=2020-01-01", ""},
+		{"POST", "/Subscription/bobs/$rotate-secret", ""},
+		{"POST", "/Subscription/bobs/$explain?reference=Patient/bobs", ""},
+		{"GET", "^/webhooks", ""},
+		{"GET", "^/webhooks/" + b.webhook, ""},
+		{"PATCH", "^/webhooks/" + b.webhook, `{"active":false}`},
+		{"DELETE", "^/webhooks/" + b.webhook, ""},
+		{"GET", "^/webhooks/" + b.webhook + "/deliveries", ""},
+		{"POST", "^/webhooks/" + b.webhook + "/ping", ""},
+		{"POST", "^/webhook-events", `{"webhook":"` + b.webhook + `","event":"ping"}`},
+		{"POST", "/Subscription", `{"resourceType":"Subscription","status":"active","reason":"r","criteria":"Patient","channel":{"type":"rest-hook","endpoint":"` + b.receiver.URL + `"}}`},
+	} {
+		if r := s.as("patient", q.method, q.path, q.body); r.status != http.StatusForbidden && r.status != http.StatusNotFound {
+			t.Errorf("%s %s as a patient: %d %s", q.method, q.path, r.status, r.body)
+		}
+		writes := q.method != http.MethodGet && !strings.Contains(q.path, "$explain")
+		if r := s.as("reader", q.method, q.path, q.body); writes && r.status != http.StatusForbidden {
+			t.Errorf("%s %s as one who may only read: %d %s", q.method, q.path, r.status, r.body)
+		}
+	}
+	if r := s.as("subscriber", "POST", "/Subscription/bobs/$explain?reference=Patient/bobs", ""); strings.Contains(string(r.body), planted) || r.status == 200 && strings.Contains(string(r.body), `"name":"notifies","valueBoolean":true`) {
+		t.Errorf("$explain tells the subscriber of a Patient: %d %s", r.status, r.body)
+	}
+	if r := s.mustAs("bob", 200, "GET", "/Patient/bobs", ""); r.header.Get("ETag") != `W/"1"` {
+		t.Errorf("bob's Patient was changed: %s", r.body)
+	}
+}
