@@ -7,7 +7,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 EXAMPLES := .cache/r4/package
 CLIENTS := .cache/clients/node_modules
-FUZZTIME ?= 10s
+FUZZTIME ?= 20s
+FUZZJOBS ?= 4
 TOOL := go tool -modfile=tools.mod
 
 .PHONY: help
@@ -58,13 +59,11 @@ fmt: ## format everything
 	$(TOOL) gofumpt -w cmd docs fhir criteria channel subscription
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for FUZZTIME (10s)
-	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd fhir criteria channel subscription); do \
-	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$file | cut -c6-); do \
-	    echo "== $$(dirname $$file) $$target"; \
-	    go test ./$$(dirname $$file) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
-	  done; \
-	done
+fuzz: ## each fuzz target for FUZZTIME (20s), FUZZJOBS (4) at a time
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' cmd fhir criteria channel subscription | sort \
+	  | sed -E 's|^(.*)/[^/]+:func (Fuzz.*)$$|\1 \2|' \
+	  | xargs -P $(FUZZJOBS) -L 1 bash -c 'out=$$(go test ./$$0 -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 2>&1) \
+	    && echo "ok $$0 $$1: $$(grep -oE "execs: [0-9]+" <<<"$$out" | tail -1)" || { echo "FAILED $$0 $$1"; echo "$$out"; exit 1; }'
 
 .PHONY: bench
 bench: build ## the figures of docs/performance.md, as ratios in one run (20 minutes on 2 cores)
@@ -86,4 +85,4 @@ generate: $(EXAMPLES) ## make the committed tables again from HL7's definitions
 	go generate ./...
 
 .PHONY: ci
-ci: lint test race all-test ## what CI runs
+ci: lint test race all-test fuzz ## what CI runs

@@ -48,6 +48,11 @@ func configOf(args []string) (*configFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
+	return newConfigFile(path, text)
+}
+
+// newConfigFile reads the text of a configuration file.
+func newConfigFile(path string, text []byte) (_ *configFile, err error) {
 	file := &configFile{path: path}
 	if err := yaml.Unmarshal(text, &file.values); err != nil {
 		return nil, fmt.Errorf("configuration %s is not a YAML mapping of flags to values: %w", path, err)

@@ -164,3 +164,56 @@ func TestAttack_guessing(t *testing.T) {
 		t.Errorf("the token that was good, from the same address: %d", got)
 	}
 }
+
+// TestAttack_scopeDefinitions lets a caller define the parameter that its own scope is restricted by: the scope goes on meaning what R4 says.
+func TestAttack_scopeDefinitions(t *testing.T) {
+	t.Parallel()
+	var admin, caller string
+	p := start(t, t.TempDir(), func(o *app.Options) {
+		admin = bearer(o, "admin", "", true)
+		caller = bearer(o, "caller", "", false, "system/Patient.rs?gender=female", "system/SearchParameter.cruds")
+	})
+	as := func(token, method, path, body string) answer {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, p.base+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/fhir+json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		a, err := readAnswer(http.DefaultClient.Do(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for id, gender := range map[string]string{"his": "male", "hers": "female"} {
+		if a := as(admin, http.MethodPut, "/Patient/"+id, fmt.Sprintf(`{"resourceType":"Patient","id":%q,"gender":%q,"name":[{"family":"female"}],"identifier":[{"value":"female"}]}`, id, gender)); a.status != http.StatusCreated {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for i, definition := range []string{
+		`"code":"gender","base":["Patient"],"type":"token","expression":"Patient.identifier"`,
+		`"code":"gender","base":["Patient"],"type":"string","expression":"Patient.name.family"`,
+		`"code":"gender","base":["Resource"],"type":"token","expression":"Resource.id"`,
+		`"code":"mine","url":"http://hl7.org/fhir/SearchParameter/Patient-gender","base":["Patient"],"type":"token","expression":"Patient.identifier"`,
+		`"code":"mine","url":"http://hl7.org/fhir/SearchParameter/individual-gender","base":["Patient"],"type":"token","expression":"Patient.identifier"`,
+	} {
+		body := fmt.Sprintf(`{"resourceType":"SearchParameter","id":"sp%d","name":"Mine","status":"active","description":"d",%s}`, i, definition)
+		if !strings.Contains(definition, `"url"`) {
+			body = strings.Replace(body, `"name"`, fmt.Sprintf(`"url":"http://x.example/%d","name"`, i), 1)
+		}
+		defined := as(caller, http.MethodPut, fmt.Sprintf("/SearchParameter/sp%d", i), body)
+		if a := as(caller, http.MethodGet, "/Patient/his", ""); a.status != http.StatusForbidden && a.status != http.StatusNotFound {
+			t.Errorf("after %s (%d) the caller reads what its scope excludes: %d %s", definition, defined.status, a.status, a.body)
+		}
+		for _, search := range []string{"/Patient", "/Patient?gender=male", "/Patient?gender=female", "/Patient?mine=female"} {
+			if a := as(caller, http.MethodGet, search, ""); strings.Contains(string(a.body), `"his"`) {
+				t.Errorf("after %s (%d) GET %s finds what the scope excludes: %s", definition, defined.status, search, a.body)
+			}
+		}
+		if a := as(caller, http.MethodGet, "/Patient/hers", ""); a.status != http.StatusOK {
+			t.Errorf("after %s (%d) the caller doesn't read what its scope allows: %d %s", definition, defined.status, a.status, a.body)
+		}
+	}
+}
