@@ -200,7 +200,7 @@ func trailer(line []byte) error {
 	if err != nil {
 		return err
 	}
-	switch strings.ToLower(name) {
+	switch strings.ToLower(string(name)) {
 	case "content-length", "transfer-encoding", "host", "content-encoding", "trailer", "authorization":
 		return broken("%s stands behind the body", name)
 	}

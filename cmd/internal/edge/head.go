@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 )
@@ -60,24 +61,24 @@ func (h *head) field(line []byte) error {
 		return err
 	}
 	switch {
-	case strings.EqualFold(name, "Content-Length"):
+	case is(name, "content-length"):
 		if h.lengths++; h.lengths > 1 {
 			return broken("Content-Length stands twice")
 		}
-		return h.contentLength(value)
-	case strings.EqualFold(name, "Transfer-Encoding"):
+		return h.contentLength(string(value))
+	case is(name, "transfer-encoding"):
 		switch {
 		case h.old:
 			return broken("HTTP/1.0 knows no Transfer-Encoding")
 		case h.chunked:
 			return broken("Transfer-Encoding stands twice")
-		case !strings.EqualFold(value, "chunked"):
+		case !is(value, "chunked"):
 			return broken("a Transfer-Encoding other than chunked")
 		}
 		h.chunked = true
-	case strings.EqualFold(name, "Host"):
+	case is(name, "host"):
 		h.hosts++
-		h.host = value
+		h.host = string(value)
 	}
 	return nil
 }
@@ -110,26 +111,39 @@ func (h *head) check() error {
 }
 
 // splitField splits a field line into its name and its value without the white space around it (RFC 9112 section 5).
-func splitField(line []byte) (name, value string, err error) {
+func splitField(line []byte) (name, value []byte, err error) {
 	if line[0] == ' ' || line[0] == '\t' {
-		return "", "", broken("a header field goes on in the next line")
+		return nil, nil, broken("a header field goes on in the next line")
 	}
-	name, value, ok := strings.Cut(string(line), ":")
+	name, value, ok := bytes.Cut(line, []byte{':'})
 	if !ok || !isToken(name) {
-		return "", "", broken("a header field has no name, or one with a character that no name has")
+		return nil, nil, broken("a header field has no name, or one with a character that no name has")
 	}
-	if value = strings.Trim(value, " \t"); strings.IndexFunc(value, isControl) >= 0 {
-		return "", "", broken("the header field %s holds a control character", name)
+	if value = bytes.Trim(value, " \t"); bytes.ContainsFunc(value, isControl) {
+		return nil, nil, broken("the header field %s holds a control character", name)
 	}
 	return name, value, nil
+}
+
+// is compares a text with one in lower case, ASCII letters alone being folded.
+func is(text []byte, want string) bool {
+	if len(text) != len(want) {
+		return false
+	}
+	for i, c := range text {
+		if lower(c) != want[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // isControl tells whether a rune can't stand in a field's value; a tab can.
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // isToken tells whether a text is a token (RFC 9110 section 5.6.2).
-func isToken(text string) bool {
-	if text == "" {
+func isToken[T string | []byte](text T) bool {
+	if len(text) == 0 {
 		return false
 	}
 	for i := range len(text) {
