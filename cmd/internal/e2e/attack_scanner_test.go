@@ -242,10 +242,46 @@ func secrets(body []byte, found func(what, secret string)) {
 	walk(v)
 }
 
-// folder looks into every file below a folder.
+// masterKey is the file of a folder's own master key.
+const masterKey = "master.key"
+
+// keys takes in what a server was given to keep beside its clients' secrets: its master key, and what stands in files that its
+// options name, as the secrets of OAuth clients do. Options are JSON.
+func (s *scanner) keys(host, dir string, options []byte) {
+	file := func(what, path string) {
+		if text, err := os.ReadFile(path); err == nil && len(text) < 1<<10 { // a certificate isn't one
+			s.add(host, what, string(text))
+		}
+	}
+	file("the master key", filepath.Join(dir, masterKey))
+	var v any
+	if json.Unmarshal(options, &v) != nil {
+		return
+	}
+	var walk func(name string, v any)
+	walk = func(name string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, one := range v {
+				walk(name, one)
+			}
+		case []any:
+			for _, one := range v {
+				walk(name, one)
+			}
+		case string:
+			if strings.HasSuffix(name, "File") {
+				file("the file "+name, v)
+			}
+		}
+	}
+	walk("", v)
+}
+
+// folder looks into every file below a folder but the master key's own.
 func (s *scanner) folder(host, dir string) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // what can't be read holds nothing that was read
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == masterKey {
 			return nil //nolint:nilerr // a file that went meanwhile ends nothing
 		}
 		if text, err := os.ReadFile(path); err == nil {
@@ -340,5 +376,19 @@ func TestScanner_findsWhatLeaks(t *testing.T) {
 	s.look("h", "the log", []byte(`level=WARN msg="`+secret+`"`), nil)
 	if got := s.found("h"); len(got) != 2 {
 		t.Errorf("found %v, want a leak in a file and one in the log", got)
+	}
+
+	s, dir = &scanner{}, t.TempDir()
+	s.watch("h")
+	for name, text := range map[string]string{masterKey: "the-key-of-the-folder\n", "client": "the-secret-of-a-client"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.keys("h", dir, []byte(`{"Clients":[{"ClientSecretFile":"`+filepath.Join(dir, "client")+`"}]}`))
+	s.folder("h", filepath.Join(dir, masterKey))
+	s.look("h", "an answer", []byte("the-key-of-the-folder, the-secret-of-a-client"), nil)
+	if got := s.found("h"); len(got) != 2 {
+		t.Errorf("found %v, want two leaks of keys", got)
 	}
 }

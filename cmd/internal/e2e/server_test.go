@@ -102,6 +102,7 @@ func start(t testing.TB, data string, change ...func(*app.Options)) *process {
 	}
 	p.base = strings.TrimSpace(line)
 	leakScanner.watch(p.host())
+	leakScanner.keys(p.host(), data, text)
 	t.Cleanup(func() { p.scan(data) })
 	return p
 }
