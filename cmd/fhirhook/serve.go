@@ -41,19 +41,19 @@ type serveCmd struct {
 	keyFlags            `embed:""`
 	inboundFlags        `embed:""`
 	outboundFlags       `embed:""`
-	Audit               string        `help:"Which requests the audit trail keeps: off, writes (and what was refused), all, or auto: all where callers authenticate, else off." default:"auto" enum:"auto,off,writes,all"`
+	Audit               string        `help:"Which requests the audit trail keeps: off, writes (and what was refused), all, or auto: all where callers authenticate, else off." default:"auto"`
 	AuditSync           bool          `help:"Answer no request before what it did is durable in the audit trail."`
 	KeepAudit           time.Duration `help:"How long the audit trail is kept, by whole days; 0: for ever." default:"2160h"`
 	Validation          string        `help:"How much of a resource is checked: off, structure, or strict, which adds required elements and codes." default:"structure"`
 	Drain               time.Duration `help:"How long a stop waits for what is under way." default:"20s"`
 	Pprof               string        `help:"Loopback address on which to serve profiles of the process, as in 127.0.0.1:6060; empty: none." placeholder:"HOST:PORT"`
-	LogLevel            string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
+	LogLevel            string        `help:"debug, info, warn or error." default:"info"`
 }
 
 // options turns the flags into what app takes; app names the problems.
 func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at origins) app.Options {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // the enum tag has checked it
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // checkLogLevel tells of what it can't read
 	return app.Options{
 		Listen: c.Listen, Data: c.Data, Keys: c.keys(), EncryptResources: c.EncryptResources, BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxy,
 		Dev: c.Dev, AllowEndpoints: c.AllowEndpoint, AllowHTTP: c.AllowHTTP,
@@ -67,7 +67,19 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at or
 
 // check implements checker.
 func (c *serveCmd) check(s streams, own ownDialects, access auth.Config, at origins) error {
-	return errors.Join(c.options(s, own, access, at).Check(), c.checkPprof())
+	return errors.Join(c.options(s, own, access, at).Check(), c.checkOwn())
+}
+
+// checkOwn looks at the flags that app doesn't see.
+func (c *serveCmd) checkOwn() error { return errors.Join(c.checkPprof(), c.checkLogLevel()) }
+
+// checkLogLevel is no enum tag: kong ends at the first value that breaks one, and the other problems would go untold.
+func (c *serveCmd) checkLogLevel() error {
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		return nil
+	}
+	return fmt.Errorf("%w: --log-level %q: write debug, info, warn or error", app.ErrConfiguration, c.LogLevel)
 }
 
 func (c *serveCmd) checkPprof() error {
@@ -83,7 +95,7 @@ func (c *serveCmd) checkPprof() error {
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access auth.Config, at origins) (err error) {
 	app.TuneCollector()
-	if c.checkPprof() != nil {
+	if c.checkOwn() != nil {
 		return c.check(s, own, access, at) // with every other problem
 	}
 	server, err := app.New(ctx, c.options(s, own, access, at))
