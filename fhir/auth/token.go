@@ -76,15 +76,13 @@ func (t *Token) Check(defs *criteria.Definitions) error {
 		wrong = append(wrong, fmt.Errorf("patient: %.80q is not the id of a Patient", t.Patient))
 	}
 	scopes, err := ParseScopes(t.Scopes...)
-	switch {
-	case err != nil:
+	if err != nil {
 		wrong = append(wrong, err)
-	case !t.Admin && len(scopes) == 0:
+	} else if !t.Admin && len(scopes) == 0 {
 		wrong = append(wrong, errors.New("scopes: it has none and is no administrator's, so it would allow nothing"))
-	default:
-		if _, err := newLimit(Condition{Scopes: scopes, Patient: t.Patient}, defs); err != nil {
-			wrong = append(wrong, err)
-		}
+	}
+	if _, err := newLimit(Condition{Scopes: scopes, Patient: t.Patient}, defs); err != nil {
+		wrong = append(wrong, err) // beside those that can't be read
 	}
 	return errors.Join(wrong...)
 }
