@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/tape"
 )
 
 // validate judges a resource as a create or update of it would be judged, and stores nothing (R4
@@ -38,8 +39,8 @@ func (s *Server) validate(_ context.Context, r OperationRequest) (OperationAnswe
 // validated finds the resource: the body itself, or the parameter resource of one that is Parameters.
 func validated(r OperationRequest) (fhir.Incoming, error) {
 	for _, p := range r.Query {
-		if p.Name == "profile" || p.Name == "mode" && p.Value == "delete" {
-			return fhir.Incoming{}, fhir.Errorf(fhir.NotSupported, "http."+p.Name, "$validate by %s=%s is not offered: it checks against R4's own definitions", p.Name, clip(p.Value))
+		if err := checkValidation("http."+p.Name, p.Name, p.Value); err != nil {
+			return fhir.Incoming{}, err
 		}
 	}
 	if r.Body.Doc == nil {
@@ -48,13 +49,35 @@ func validated(r OperationRequest) (fhir.Incoming, error) {
 	if r.Body.Type != fhir.Parameters || r.Type == fhir.Parameters {
 		return r.Body, nil
 	}
+	var resource tape.Node
+	found := false
 	for p := range r.Body.Doc.Root().Get("parameter").Elements() {
-		switch name := p.Get("name").Text(); name {
-		case "resource":
-			return fhir.Read(p.Get("resource").Raw(), storedDepth)
-		case "profile":
-			return fhir.Incoming{}, fhir.Errorf(fhir.NotSupported, "Parameters.parameter", "$validate by profile is not offered: it checks against R4's own definitions")
+		name := p.Get("name").Text()
+		if name == "resource" {
+			resource, found = p.Get("resource"), true
+			continue
+		}
+		value := p.Get("valueCode").Text()
+		if name == "profile" {
+			value = p.Get("valueUri").Text()
+		}
+		if err := checkValidation("Parameters.parameter", name, value); err != nil {
+			return fhir.Incoming{}, err
 		}
 	}
-	return fhir.Incoming{}, fhir.Errorf(fhir.Required, "Parameters.parameter", "there is no parameter named resource")
+	if !found {
+		return fhir.Incoming{}, fhir.Errorf(fhir.Required, "Parameters.parameter", "there is no parameter named resource")
+	}
+	return fhir.Read(resource.Raw(), storedDepth)
+}
+
+// checkValidation refuses what would make the answer one to another question: a profile, a deletion, a mode that R4 doesn't have.
+func checkValidation(where, name, value string) error {
+	switch {
+	case name == "profile", name == "mode" && value == "delete":
+		return fhir.Errorf(fhir.NotSupported, where, "$validate by %s=%s is not offered: it checks against R4's own definitions", name, clip(value))
+	case name == "mode" && value != "create" && value != "update":
+		return fhir.Errorf(fhir.Value, where, "mode=%s is none of $validate: write create or update", clip(value))
+	}
+	return nil
 }
