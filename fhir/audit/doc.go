@@ -1,8 +1,8 @@
 // Package audit keeps who did what, and shows it as AuditEvents.
 //
 // A rest.Deed becomes a line of a file, one file for each day (UTC). Lines are only ever appended, and a day goes as a
-// whole when it is old. A Log writes at once and makes durable twice a second, so that a crash of the machine loses the
-// last second at most and a crash of the process what was not written yet; with Sync every answer waits until its line is
+// whole when it is old. A Log writes within 20 ms, or at once if somebody wants to read, and makes durable twice a second:
+// a crash of the machine loses the last second at most, and a crash of the process what was not written yet; with Sync every answer waits until its line is
 // durable. Nothing is dropped silently: while the disk is slow, requests wait; while it refuses, Ready says so, what is
 // recorded already is kept in memory, and nothing further is done that would have to be recorded.
 //

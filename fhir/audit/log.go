@@ -30,6 +30,7 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 
 	syncEvery time.Duration // 0: half a second
+	gather    time.Duration // that a line waits for others to be written with; 0: 20 ms
 	mostBytes int           // that may wait to be written; 0: 4 MiB
 }
 
@@ -48,6 +49,7 @@ type Log struct {
 	written  int64      // of them, those that are in their file
 	synced   int64      // of them, those that are durable
 	waiting  int        // Records that wait for synced
+	reading  int        // readers that wait for written
 	err      error      // why nothing can be written at present
 	ended    bool       // nothing is taken any more
 	finished bool       // and nothing written
@@ -78,6 +80,9 @@ func Open(o Options) (*Log, error) {
 	}
 	if o.syncEvery <= 0 {
 		o.syncEvery = time.Second / 2
+	}
+	if o.gather <= 0 {
+		o.gather = 20 * time.Millisecond
 	}
 	if o.mostBytes <= 0 {
 		o.mostBytes = 4 << 20
@@ -173,7 +178,9 @@ func (l *Log) Record(deeds []rest.Deed) {
 	p.lines += int64(len(lines))
 	l.size += len(p.text) - before
 	l.recorded += int64(len(lines))
-	l.call()
+	if len(l.pending) == 1 && before == 0 || l.o.Sync || l.size > l.o.mostBytes/2 {
+		l.call()
+	}
 	if !l.o.Sync {
 		return
 	}
@@ -202,6 +209,11 @@ func (l *Log) settle(ctx context.Context) error {
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.written < l.recorded {
+		l.call()
+	}
+	l.reading++
+	defer func() { l.reading-- }()
 	for before := l.recorded; l.written < before && !l.finished && l.err == nil && ctx.Err() == nil; {
 		l.moved.Wait()
 	}
@@ -231,6 +243,7 @@ func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(l.o.syncEvery)
 	defer tick.Stop()
 	l.expire()
+	var gathered <-chan time.Time // nil: nothing waits
 	for {
 		select {
 		case <-ctx.Done():
@@ -248,12 +261,26 @@ func (l *Log) Run(ctx context.Context) error {
 			}
 			return err
 		case <-l.wake:
+			if l.urgent() {
+				l.flush(false)
+			} else if gathered == nil {
+				gathered = time.After(l.o.gather)
+			}
+		case <-gathered:
+			gathered = nil
 			l.flush(false)
 		case <-tick.C:
 			l.flush(true)
 			l.expire()
 		}
 	}
+}
+
+// urgent tells that somebody waits for what is pending, or that it is much.
+func (l *Log) urgent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting+l.reading > 0 || l.size > l.o.mostBytes/2
 }
 
 // flush writes what is pending, and makes it durable if it is time for that or somebody waits for it.

@@ -182,6 +182,7 @@ func TestLog_saysThatItCantWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.log.Record([]rest.Deed{deed("default", "1")})
+			time.Sleep(50 * time.Millisecond)
 			synctest.Wait()
 			if err := w.log.Ready(); fhir.KindOf(err) != fhir.Unavailable {
 				t.Errorf("Ready = %v", err)

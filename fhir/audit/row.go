@@ -12,6 +12,7 @@ import (
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
+	"fhirhook/fhir/tape"
 )
 
 // Bounds of what a line holds of a request.
@@ -88,15 +89,69 @@ type Ring interface {
 
 // payload is the last field of a line.
 func (r row) payload(tenant string, ring Ring) []byte {
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // strings and numbers
-	}
+	text := r.append(make([]byte, 0, 256+len(r.Query)))
 	if ring == nil {
 		return text
 	}
 	sealed := ring.Seal(text, about(tenant))
 	return base64.RawStdEncoding.AppendEncode(nil, sealed)
+}
+
+// append writes the row as encoding/json would, and quicker: every request pays for it.
+func (r row) append(b []byte) []byte {
+	b = append(b, `{"i":`...)
+	b = appendText(b, r.Interaction)
+	b = strconv.AppendInt(append(b, `,"s":`...), int64(r.Status), 10)
+	for _, member := range [...]struct{ name, value string }{
+		{"r", r.Request},
+		{"iss", r.Issuer},
+		{"sub", r.Subject},
+		{"from", r.From},
+		{"m", r.Method},
+		{"k", r.About},
+		{"q", r.Query},
+		{"c", r.Issue},
+		{"x", r.Reason},
+	} {
+		if member.value != "" {
+			b = append(append(append(b, `,"`...), member.name...), `":`...)
+			b = appendText(b, member.value)
+		}
+	}
+	if r.Address.IsValid() {
+		b = append(r.Address.AppendTo(append(b, `,"ip":"`...)), '"')
+	}
+	if r.Version > 0 {
+		b = strconv.AppendUint(append(b, `,"v":`...), r.Version, 10)
+	}
+	for _, member := range [...]struct {
+		name  string
+		value int64
+	}{{"n", int64(r.Entry)}, {"d", r.Micros}} {
+		if member.value != 0 {
+			b = append(append(append(b, `,"`...), member.name...), `":`...)
+			b = strconv.AppendInt(b, member.value, 10)
+		}
+	}
+	for _, member := range [...]struct {
+		name  string
+		value bool
+	}{{"adm", r.Admin}, {"open", r.Open}, {"clip", r.Clipped}} {
+		if member.value {
+			b = append(append(append(b, `,"`...), member.name...), `":true`...)
+		}
+	}
+	return append(b, '}')
+}
+
+// appendText writes a string. Nearly all are plain.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(b, tape.Quote(s)...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // about is what an encrypted deed belongs to.
