@@ -69,6 +69,9 @@ func indexOf(d resthook.Dialect) *index {
 			o := calling{c, n}
 			name := resthook.Fold(e.Name)
 			x.add(name, o)
+			if noun, word, _ := strings.Cut(name, "."); d.Names.Plural && x.words[word] != nil {
+				x.services[noun] = true // the dialect's own nouns are services as much as its plurals
+			}
 			for at := range dots(name) {
 				x.verbs[name[at+1:]] = append(x.verbs[name[at+1:]], o)
 			}
@@ -145,7 +148,7 @@ func (x *index) find(pattern string) (named, bool) {
 		n.callings, known = x.verbs[verb]
 		return n, known || n.wide != Interactions{}
 	}
-	if x.services[p] {
+	if _, whole := x.exact[p]; x.services[p] && !whole {
 		return named{callings: x.families[p]}, true
 	}
 	callings, known := x.exact[p]

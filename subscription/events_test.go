@@ -135,6 +135,8 @@ func TestEvents_asDesigned(t *testing.T) {
 		{"webhook-events plural types and removed", "webhook-events", "observations.*", "Observation", "1 2 3 4 5"},
 		{"seed 1: the service alone", "webhook-events", "observations", "Observation", "1 2 3 4 5"},
 		{"seed 1: the service alone", "webhook-events", "allergy-intolerances", "AllergyIntolerance", "1 2 3 4 5"},
+		{"seed 1: the service by the page's own word", "webhook-events", "medical-encounters", "Encounter", "1 2 3 4 5"},
+		{"seed 1: the service by the page's own word", "webhook-events", "Medical_Encounters", "Encounter", "1 2 3 4 5"},
 		{"[*] is every type but AuditEvent", "kit", "*", "AuditEvent", ""},
 		{"[*] is every type but Subscription", "kit", "* *.created", "Subscription", ""},
 		{"unless a pattern other than * names one", "kit", "* audit-event.*", "AuditEvent", "1 2 3 4 5"},
