@@ -28,6 +28,7 @@ type request struct {
 	contentType string // of the answer; "" until it is negotiated
 	pretty      bool
 	code        interaction // "" until a route is found
+	unread      bool        // the client may still be sending a body that is refused
 
 	of     *call  // nil: it did not become one, or nobody keeps account
 	answer answer // of a call that did not fail
@@ -231,6 +232,7 @@ func (q *request) form(c *call) error {
 func (q *request) body(limit int64, flag string) ([]byte, error) {
 	in := q.c.Request()
 	tooLarge := func() error {
+		q.unread = in.Header.Get("Expect") == "" // who asks first sends nothing
 		return fhir.Errorf(fhir.TooLarge, "", "the body is larger than %d bytes (%s)", limit, flag)
 	}
 	if in.ContentLength > limit {

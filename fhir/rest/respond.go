@@ -95,6 +95,9 @@ func (s *Server) fail(err error, c echo.Context) {
 	}
 	challenge(header, err)
 	header.Del("ETag")
+	if q.unread {
+		defer q.linger()
+	}
 	if err := q.write(o.Status, body); err != nil {
 		s.Log.Debug("answer not written", "request_id", q.id, "error", err)
 	}
