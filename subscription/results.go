@@ -60,6 +60,7 @@ func (d *Deliverer) ripe() bool {
 // next, so that a healthy lane never waits for a commit of its own. What is pending is bounded by what lanes
 // may have unstored (mostUnstored), and while nothing can be stored nothing is sent.
 func (d *Deliverer) runResults(ctx context.Context) {
+	var spare []outcome
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
@@ -71,12 +72,15 @@ func (d *Deliverer) runResults(ctx context.Context) {
 			return
 		}
 		batch := d.pending[:min(len(d.pending), mostResults)]
-		if d.pending = d.pending[len(batch):]; len(d.pending) == 0 {
-			d.pending, d.urgent = nil, false
+		rest := d.pending[len(batch):]
+		if d.pending = append(spare, rest...); len(rest) == 0 {
+			d.urgent = false
 		}
 		d.writing = len(batch)
 		d.mu.Unlock()
 		d.commit(ctx, batch)
+		clear(batch)
+		spare = batch[:0] // it has grown as far as it is needed, and takes what comes during the next commit
 		d.mu.Lock()
 		d.writing = 0
 		d.settle()

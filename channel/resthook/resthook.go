@@ -223,7 +223,7 @@ func stopped(ctx context.Context, f failure) error {
 // readBody reads a bounded part of a body. Closing it with more to come closes the connection.
 func readBody(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
-	if _, upgraded := body.(io.Writer); upgraded {
+	if _, upgraded := body.(io.Writer); upgraded || body == http.NoBody {
 		return nil, nil // 101: no HTTP any more
 	}
 	return io.ReadAll(io.LimitReader(body, readReply))
