@@ -171,7 +171,7 @@ func hasControl(s string) bool {
 		switch c := s[i]; {
 		case c < ' ', c == 0x7f:
 			return true
-		case c == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0: // U+0080 to U+009F
+		case c == 0xc2 && i+1 < len(s) && s[i+1] >= 0x80 && s[i+1] < 0xa0: // U+0080 to U+009F
 			return true
 		}
 	}
