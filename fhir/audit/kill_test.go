@@ -68,7 +68,8 @@ func TestLog_survivesKill(t *testing.T) {
 			t.Fatalf("%v, %v", names, err)
 		}
 		appendTo(t, names[len(names)-1], `9f2c01aa 1769860800000 default {"r":"x","i":"re`[:rand.IntN(40)])
-		w := &world{t: t, dir: dir, now: time.Now()}
+		w := &world{t: t, dir: dir}
+		w.set(time.Now())
 		w.open()
 		missing := len(durable)
 		for _, r := range w.all("default") {

@@ -65,10 +65,10 @@ func TestLog_timeNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.log.Record([]rest.Deed{deed("default", "1")})
-	w.now = begin.Add(-time.Hour)
+	w.set(begin.Add(-time.Hour))
 	w.log.Record([]rest.Deed{deed("default", "2")})
 	w.stop()
-	w.now = begin.Add(-48 * time.Hour)
+	w.set(begin.Add(-48 * time.Hour))
 	w.open()
 	w.log.Record([]rest.Deed{deed("default", "3")})
 	for _, r := range w.all("default") {
@@ -274,7 +274,7 @@ func TestCheck_findsWhatIsWrong(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.log.Record([]rest.Deed{deed("default", "1")})
-		w.now = w.now.Add(time.Minute)
+		w.set(w.now().Add(time.Minute))
 		w.log.Record([]rest.Deed{deed("default", "2")})
 		w.stop()
 		path := filepath.Join(w.dir, w.files())

@@ -27,7 +27,7 @@ func TestTrail_isSearchedLikeAnyType(t *testing.T) {
 	record := func(after time.Duration, change func(*rest.Deed)) {
 		d := deed("default", "")
 		change(&d)
-		w.now = w.now.Add(after)
+		w.set(w.now().Add(after))
 		w.log.Record([]rest.Deed{d})
 	}
 	record(0, func(d *rest.Deed) { d.ID = "1" })
@@ -135,7 +135,7 @@ func TestTrail_stretchesAreFoundByHalving(t *testing.T) {
 		w := newWorld(t)
 		defer w.stop()
 		for range rapid.IntRange(0, 60).Draw(rt, "bursts") {
-			w.now = w.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 1000, 3600_000, 20 * 3600_000}).Draw(rt, "gap")) * time.Millisecond)
+			w.set(w.now().Add(time.Duration(rapid.SampledFrom([]int{0, 1, 1000, 3600_000, 20 * 3600_000}).Draw(rt, "gap")) * time.Millisecond))
 			d := deed(rapid.SampledFrom([]string{"default", "other"}).Draw(rt, "tenant"), "1")
 			d.Query = strings.Repeat("x", rapid.SampledFrom([]int{0, 10, 7000}).Draw(rt, "length"))
 			w.log.Record(slices.Repeat([]rest.Deed{d}, rapid.IntRange(1, 12).Draw(rt, "at once")))
@@ -170,13 +170,13 @@ func TestTrail_pagesShowEachOnce(t *testing.T) {
 	w := newWorld(t)
 	want := ""
 	for i := range 25 {
-		w.now = w.now.Add(time.Second)
+		w.set(w.now().Add(time.Second))
 		w.log.Record([]rest.Deed{deed("default", fmt.Sprint(i))})
 		want = fmt.Sprintf("Patient/%d/_history/3 ", i) + want
 	}
 	params, got := []criteria.Pair{{Name: "_sort", Value: "-date"}, {Name: "_count", Value: "4"}}, ""
 	for pages := 0; params != nil && pages < 20; pages++ {
-		page, err := w.engine.Search(t.Context(), search.Request{Tenant: "default", Type: fhir.AuditEvent, Params: params, Strict: true, Bases: []string{site}, Now: w.now})
+		page, err := w.engine.Search(t.Context(), search.Request{Tenant: "default", Type: fhir.AuditEvent, Params: params, Strict: true, Bases: []string{site}, Now: w.now()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +187,7 @@ func TestTrail_pagesShowEachOnce(t *testing.T) {
 			t.Errorf("total %d", page.Total)
 		}
 		params = page.Next
-		w.now = w.now.Add(time.Second)
+		w.set(w.now().Add(time.Second))
 		w.log.Record([]rest.Deed{deed("default", "later")})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

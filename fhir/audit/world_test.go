@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,16 +42,21 @@ func deed(tenant, id string) rest.Deed {
 type world struct {
 	t      testing.TB
 	dir    string
-	now    time.Time // of the Log's clock; set it while nothing is recorded
+	clock  atomic.Int64 // of the Log, in nanoseconds since 1970; set it while nothing is recorded
 	log    *audit.Log
 	stop   func()
 	engine *search.Engine
 	trail  *audit.Trail
 }
 
+func (w *world) now() time.Time { return time.Unix(0, w.clock.Load()).UTC() }
+
+func (w *world) set(t time.Time) { w.clock.Store(t.UnixNano()) }
+
 func newWorld(t testing.TB, change ...func(*audit.Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: filepath.Join(t.TempDir(), "audit"), now: begin}
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "audit")}
+	w.set(begin)
 	w.open(change...)
 	t.Cleanup(func() { w.stop() })
 	return w
@@ -58,7 +64,7 @@ func newWorld(t testing.TB, change ...func(*audit.Options)) *world {
 
 func (w *world) open(change ...func(*audit.Options)) {
 	w.t.Helper()
-	o := audit.Options{Dir: w.dir, Now: func() time.Time { return w.now }}
+	o := audit.Options{Dir: w.dir, Now: w.now}
 	for _, f := range change {
 		f(&o)
 	}
@@ -88,7 +94,7 @@ func (w *world) found(tenant, query string) string {
 		w.t.Fatal(err)
 	}
 	page, err := w.engine.Search(context.Background(), search.Request{
-		Tenant: tenant, Type: fhir.AuditEvent, Params: params, Strict: true, Bases: []string{site}, Now: w.now,
+		Tenant: tenant, Type: fhir.AuditEvent, Params: params, Strict: true, Bases: []string{site}, Now: w.now(),
 	})
 	if err != nil {
 		w.t.Fatalf("%s: %v", query, err)
