@@ -10,7 +10,7 @@ import (
 
 // searchPatience is how long the conditions of one request may search while it holds up all other writes: there is one
 // writer at a time.
-const searchPatience = 10 * time.Second
+const searchPatience = 5 * time.Second
 
 var errSearchTime = errors.New("the conditions took too long")
 
