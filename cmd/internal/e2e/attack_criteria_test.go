@@ -19,7 +19,7 @@ import (
 const (
 	patience   = 2 * time.Minute  // of a single attack
 	othersWait = 30 * time.Second // of whoever reads and writes meanwhile
-	mostMemory = 700 << 20       // of the server, in bytes
+	mostMemory = 700 << 20        // of the server, in bytes
 )
 
 // neighbour reads and writes as an ordinary client does while others attack, and remembers its longest wait.
