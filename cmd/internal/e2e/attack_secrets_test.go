@@ -112,7 +112,11 @@ func TestAttack_secrets(t *testing.T) {
 		if strings.Contains(q.URL.Path, "redirect") {
 			w.WriteHeader(http.StatusFound)
 		}
-		fmt.Fprintf(w, "you sent %v %s %s %s", q.Header, stolenKey, base64.StdEncoding.EncodeToString([]byte(q.Header.Get("X-Api-Key"))), q.URL)
+		key := stolenKey
+		if q.Header.Get("X-Fhirhook-Subscription") != "victim" {
+			key = "nothing" // what others are signed with is none of their Subscriptions' secrets
+		}
+		fmt.Fprintf(w, "you sent %v %s %s %s", q.Header, key, base64.StdEncoding.EncodeToString([]byte(q.Header.Get("X-Api-Key"))), q.URL)
 	})
 	const fhirJSON, jsonPatch, mergePatch = "application/fhir+json", "application/json-patch+json", "application/merge-patch+json"
 	fhirpath := func(kind, path, name, value string) string {
