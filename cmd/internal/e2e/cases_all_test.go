@@ -143,7 +143,11 @@ func noValue(kind criteria.Kind) string {
 // searchIDs runs a search that fits on one page.
 func searchIDs(t *testing.T, server *process, query string) map[string]bool {
 	ids := map[string]bool{}
-	a, err := server.request(http.MethodGet, "/"+query+"&_count=1000&_elements=id", "")
+	path := "/" + query + "&_count=1000&_elements=id"
+	if strings.HasPrefix(query, "AuditEvent?") {
+		path += "&type:not=transmit" // attempts are shown as AuditEvents, which no write made and nobody is notified of
+	}
+	a, err := server.request(http.MethodGet, path, "")
 	if err != nil || a.status != http.StatusOK {
 		t.Errorf("GET %s: %v %d %.300s", query, err, a.status, a.body)
 		return ids
