@@ -351,8 +351,8 @@ func TestReceivers_programsOutliveNonsense(t *testing.T) {
 					t.Errorf("%v: status %d, want 401", header, got)
 				}
 			}
-			if got := send(io.LimitReader(zeros{}, 64<<20), nil); got != http.StatusBadRequest && got != 0 {
-				t.Errorf("a body of 64 MiB: status %d", got)
+			if got := send(io.LimitReader(zeros{}, 64<<20), nil); got != http.StatusBadRequest && got != http.StatusUnauthorized && got != 0 {
+				t.Errorf("a body of 64 MiB: status %d", got) // refused for its size, unread for its framing, or cut off
 			}
 			now := time.Now()
 			if got := send(strings.NewReader("{}"), map[string]string{
