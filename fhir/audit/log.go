@@ -14,6 +14,7 @@ import (
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
+	"fhirhook/fhir/store/durable"
 )
 
 // Options are what a Log is made of. Dir must be set.
@@ -378,25 +379,13 @@ func (l *Log) turn(day string) error {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		err = syncFolder(l.o.Dir)
+		err = durable.Folder(l.o.Dir)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
 	l.file, l.day, l.offset = f, day, info.Size()
 	return nil
-}
-
-// syncFolder makes the name of a new file durable. Some systems can't, and need not.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, os.ErrInvalid) && !errors.Is(err, os.ErrPermission) {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
 }
 
 // expire drops the days that ended so long ago that they need not be kept, once a day.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fhirhook/criteria"
+	"fhirhook/fhir/store/durable"
 )
 
 // TokenFileName is the name of a data folder's TokenFile.
@@ -129,7 +130,7 @@ func (f TokenFile) change(edit func([]Token) ([]Token, error)) (err error) {
 		err = errors.Join(out.Sync(), out.Close())
 	}
 	if err == nil {
-		err = os.Rename(next, f.Path)
+		err = durable.Rename(next, f.Path) // a revoked token must not come back
 	}
 	if err != nil {
 		return fmt.Errorf("write the tokens: %w", err)

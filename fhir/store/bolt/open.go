@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
+
+	"fhirhook/fhir/store/durable"
 )
 
 // Options change how a store works. The zero value is right.
@@ -124,29 +126,15 @@ func create(dir string, opts Options) (string, error) {
 	}
 	for _, h := range []half{queueHalf, resourcesHalf} {
 		path := filepath.Join(dir, h.name)
-		if err := os.Rename(path+".new", path); err != nil {
-			return "", fmt.Errorf("make a store: %w", err)
-		}
+		rename := durable.Rename
 		if opts.noSync {
-			continue
+			rename = os.Rename
 		}
-		if err := syncFolder(dir); err != nil {
+		if err := rename(path+".new", path); err != nil {
 			return "", fmt.Errorf("make a store: %w", err)
 		}
 	}
 	return epoch, nil
-}
-
-// syncFolder makes renames durable. Some systems can't, and need not.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, os.ErrInvalid) && !errors.Is(err, os.ErrPermission) {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
 }
 
 func exists(path string) (bool, error) {

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"fhirhook/fhir/store/durable"
 )
 
 // masterSize is the size of a master key and of a data key, in bytes: AES-256.
@@ -79,7 +82,11 @@ func WriteMaster(path string, m Master) error {
 		return fmt.Errorf("write the key: %w", err)
 	}
 	_, err = f.WriteString(m.Text() + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = durable.Folder(filepath.Dir(path)) // before anything is sealed with it
+	}
+	if err != nil {
 		return fmt.Errorf("write the key: %w", errors.Join(err, os.Remove(path)))
 	}
 	return nil
