@@ -115,7 +115,7 @@ func subsetted(in fhir.Incoming) bool {
 	return false
 }
 
-func extract(in fhir.Incoming) error {
+func extract(in fhir.Incoming) *fhir.Error {
 	return fhir.Errorf(fhir.BusinessRule, string(in.Type)+".meta.tag", "the resource is tagged SUBSETTED: it is an extract, and storing it would lose the rest; read it in full, change that, and take the tag out")
 }
 
