@@ -10,6 +10,7 @@ import (
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/auth"
+	"fhirhook/fhir/rest/peer"
 )
 
 // Deed is what a request did or tried, or an entry of its Bundle: what an audit trail keeps of it. It holds nothing of
@@ -147,7 +148,7 @@ func (q *request) record() {
 		d.Writes = in.Method != http.MethodGet && in.Method != http.MethodHead
 	}
 	all := slices.Concat([]Deed{d}, d.also(a.also), q.of.account.deeds)
-	took, address := time.Since(q.began), q.s.client(in)
+	took, address := time.Since(q.began), peer.Client(in, q.s.TrustedProxies)
 	for i := range all {
 		all[i].Took, all[i].Address = took, address
 	}
@@ -166,29 +167,4 @@ func (q *request) accountable(c *call) error {
 	q.of, c.account = c, &account{}
 	q.c.Response().Before(q.record)
 	return nil
-}
-
-// client is the address of whoever sent the request: the peer, or whom trusted proxies name. Of X-Forwarded-For the last
-// address counts that isn't a trusted proxy's, for what stands before it anybody may have written.
-func (s *Server) client(in *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(in.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := peer.Addr().Unmap().WithZone("")
-	if len(s.TrustedProxies) == 0 {
-		return addr
-	}
-	hops := strings.Split(strings.Join(in.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
-			break
-		}
-		before, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(hop), "[]"))
-		if err != nil {
-			break
-		}
-		addr = before.Unmap().WithZone("")
-	}
-	return addr
 }

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/rest/peer"
 	"fhirhook/fhir/store"
 )
 
@@ -283,7 +283,7 @@ func (q *request) base() string {
 	if in.TLS != nil {
 		scheme = "https"
 	}
-	if q.s.trusts(in.RemoteAddr) {
+	if peer.Within(q.s.TrustedProxies, peer.Address(in.RemoteAddr)) {
 		if v := first(in.Header.Get(echo.HeaderXForwardedProto)); v == "http" || v == "https" {
 			scheme = v
 		}
@@ -300,18 +300,4 @@ const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 func first(list string) string {
 	v, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(v)
-}
-
-// trusts tells whether the peer may speak for its clients.
-func (s *Server) trusts(remote string) bool {
-	addr, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	for _, p := range s.TrustedProxies {
-		if p.Contains(addr.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }

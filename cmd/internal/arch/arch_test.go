@@ -49,6 +49,7 @@ var layers = map[string]rule{
 	"subscription/webhook":  {level: 7},
 	"fhir/audit":            {level: 7},
 	"fhir/quota":            {level: 5},
+	"fhir/rest/peer":        {level: 0},
 	"fhir/rest":             {level: 6, foreign: []string{"github.com/labstack/echo/", "github.com/samply/golang-fhir-models/", "github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/arch":     {level: 7},
 	"cmd/internal/client":   {level: 7},

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"fhirhook/fhir/rest/peer"
 )
 
 // What a client may get wrong before it has to wait: so many at once, then one in each interval.
@@ -92,7 +94,7 @@ func (f *failures) hash(client netip.Prefix, authorization []string) uint64 {
 // around lets a request through if its client need not wait.
 func (f *failures) around(proxies []netip.Prefix, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client, authorization := clientOf(clientAddress(r, proxies)), r.Header.Values("Authorization")
+		client, authorization := clientOf(peer.Client(r, proxies)), r.Header.Values("Authorization")
 		if wait := f.wait(client, authorization); wait > 0 {
 			refusal{http.StatusTooManyRequests, "throttled", "too many requests from this address were not authenticated: wait, and send a valid token", wait}.write(w)
 			return

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"fhirhook/fhir/rest/peer"
 )
 
 // What FHIR clients in browsers send and read (R4 http.html, SMART on FHIR), beside what CORS always lets pass.
@@ -67,7 +69,7 @@ func sameSite(hosts, origins []string, proxies []netip.Prefix, next http.Handler
 		switch err := guard.Check(r); {
 		case err != nil:
 			refusal{http.StatusForbidden, "forbidden", "a page of another site may not do this: name its origin by --cors-origin", 0}.write(w)
-		case !knownHost(r.Host, hosts) && !within(proxies, parsePeer(r.RemoteAddr)):
+		case !knownHost(r.Host, hosts) && !peer.Within(proxies, peer.Address(r.RemoteAddr)):
 			refusal{http.StatusMisdirectedRequest, "forbidden", "this server does not know itself by that name: start it with --base-url", 0}.write(w)
 		default:
 			next.ServeHTTP(w, r)

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"fhirhook/fhir/rest/peer"
 )
 
 // Options say how a Server meets its clients. Every zero value works.
@@ -153,9 +155,9 @@ func (s *Server) around(h http.Handler) http.Handler {
 // Serve answers the listener's clients until Shutdown or Close, and returns http.ErrServerClosed then. The listener is closed.
 func (s *Server) Serve(l net.Listener) error {
 	admit := func(a netip.Addr) bool {
-		return len(s.o.Peers) == 0 || a.IsLoopback() || within(s.o.Peers, a)
+		return len(s.o.Peers) == 0 || a.IsLoopback() || peer.Within(s.o.Peers, a)
 	}
-	many := func(a netip.Addr) bool { return a.IsLoopback() || within(s.o.Proxies, a) }
+	many := func(a netip.Addr) bool { return a.IsLoopback() || peer.Within(s.o.Proxies, a) }
 	l = newConnections(l, s.o.MaxConnections, admit, many)
 	if s.tls == nil {
 		return s.http.Serve(inTheClear{l, maxHead})
