@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,10 +83,10 @@ func (d *Desk) chooseNumbered(ctx context.Context, lane store.Lane, job record, 
 
 // wants tells whether a notification is among those to be sent again.
 func (s selection) wants(d delivery) bool {
-	if !s.Failed {
+	if len(s.States) == 0 {
 		return true
 	}
-	return d.state == store.Failed && !d.changed.Before(s.Since) && (s.Until.IsZero() || d.changed.Before(s.Until))
+	return slices.Contains(s.States, d.state.String()) && !d.changed.Before(s.Since) && (s.Until.IsZero() || d.changed.Before(s.Until))
 }
 
 // again is the notification of a delivery as it was fixed at the match. Its error is ErrNotFound if the version isn't

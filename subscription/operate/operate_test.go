@@ -248,7 +248,7 @@ func TestRedeliver_sendsTheSameAgain(t *testing.T) {
 			}
 		}
 		for bad, status := range map[string]int{
-			"": 400, "sequence=1&status=failed": 400, "status=delivered": 400, "sequence=1&rate=0": 400, "sequence=1&rate=x": 400,
+			"": 400, "sequence=1&status=failed": 400, "status=delivered": 400, "status=owed": 400, "status=failed&status=delivered": 400, "sequence=1&rate=0": 400, "sequence=1&rate=x": 400,
 			"sequence=1&since=2026-01-01": 400, "delivery=none": 422, "sequence=1&dry-run=maybe": 400, "sequences=1": 400,
 		} {
 			w.must(status, "POST", "Subscription/s/$redeliver?"+bad, "")
@@ -370,4 +370,46 @@ func TestJob_survivesACrashAtEachStep(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRedeliver_takesWhateverEndedUndelivered: what was skipped or cancelled can be chosen by its state as well as what
+// failed, each for itself or together; what was delivered is left alone.
+func TestRedeliver_takesWhateverEndedUndelivered(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.subscribe("s", "Patient", ladder("1m"), skipping)
+		w.patients(1)
+		w.endpoint.set(refuse)
+		w.put("Patient", "failed", "")
+		time.Sleep(time.Hour)
+		w.put("Patient", "skipped", "")
+		w.put("Subscription", "s", written("off", ladder("1m"), skipping))
+		time.Sleep(time.Minute)
+		w.put("Subscription", "s", written("active", ladder("1m"), skipping))
+		synctest.Wait()
+		w.put("Patient", "cancelled", "")
+		synctest.Wait()
+		end := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
+		w.put("Subscription", "s", `,"end":"`+end+`"`+written("active", ladder("1m"), skipping))
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff(map[string]string{"1": "delivered", "2": "failed", "3": "skipped", "4": "cancelled"}, w.states("s")); diff != "" {
+			t.Fatal(diff)
+		}
+		w.put("Subscription", "s", written("active", ladder("1m"), skipping))
+		w.endpoint.set(nil)
+		w.endpoint.take()
+		for _, tt := range []struct {
+			query string
+			want  []uint64
+		}{
+			{"status=withheld", nil},
+			{"status=skipped", []uint64{3}},
+			{"status=skipped", nil},
+			{"status=cancelled&status=failed&since=2999-01-01", nil},
+			{"status=cancelled&status=failed", []uint64{2, 4}},
+		} {
+			if numbers, job := w.run("Subscription/s/$redeliver?" + tt.query); !slices.Equal(numbers, tt.want) || job.get("done") != fmt.Sprint(len(tt.want)) {
+				t.Errorf("%s: sent %v, want %v; the job is %+v", tt.query, numbers, tt.want, job)
+			}
+		}
+	})
 }

@@ -57,7 +57,7 @@ type record struct {
 type selection struct {
 	// of a redelivery
 	Spans  []span    `json:"spans,omitempty"`  // ascending
-	Failed bool      `json:"failed,omitempty"` // of these only those that failed
+	States []string  `json:"states,omitempty"` // of these only those that ended as one of them; none: all
 	Since  time.Time `json:"since,omitzero"`   // and that at or after; of a backfill: changed at or after
 	Until  time.Time `json:"until,omitzero"`   // and before
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
@@ -14,7 +15,7 @@ import (
 // mostNamed is how many notifications can be named one by one.
 const mostNamed = 1000
 
-// redeliver sends notifications again: some by their ids, a range of numbers, or those that failed.
+// redeliver sends notifications again: some by their ids, a range of numbers, or those that ended without being delivered.
 func (d *Desk) redeliver(ctx context.Context, r rest.OperationRequest) (rest.OperationAnswer, error) {
 	in, err := read(r, "delivery", "sequence", "status", "since", "until", "rate", "dry-run")
 	if err != nil {
@@ -43,42 +44,45 @@ func (d *Desk) redeliver(ctx context.Context, r rest.OperationRequest) (rest.Ope
 	return d.start(ctx, r, job)
 }
 
+// undelivered are the states that can be chosen: ends that somebody may have taken the cause of away. A receiver was down,
+// a grant too narrow, a Subscription over, its backlog not wanted. Each is judged again when it is sent.
+var undelivered = []string{store.Failed.String(), store.Withheld.String(), store.Cancelled.String(), store.Skipped.String()}
+
 // selection reads what is to be sent again. Exactly one way of saying it must be used: two would leave open
 // whether both or either is meant.
 func (in inputs) selection() (s selection, err error) {
-	status, ok, err := in.one("status")
-	if err != nil {
-		return s, err
+	for _, v := range in.all("status") {
+		if !slices.Contains(undelivered, v.text) {
+			return s, v.refuse(fhir.Value, "%.60q can't be chosen by its state, only what ended as one of %s: name others by delivery or sequence", v.text, strings.Join(undelivered, ", "))
+		}
+		s.States = append(s.States, v.text)
 	}
-	if ok && status.text != store.Failed.String() {
-		return s, status.refuse(fhir.Value, "%.60q can't be chosen by its state: only failed can; name others by delivery or sequence", status.text)
-	}
-	s.Failed = ok
+	byState := len(s.States) > 0
 	numbers, ranged, err := in.sequence()
 	if err != nil {
 		return s, err
 	}
 	ways := 0
-	for _, given := range []bool{ok, ranged, len(in.all("delivery")) > 0} {
+	for _, given := range []bool{byState, ranged, len(in.all("delivery")) > 0} {
 		if given {
 			ways++
 		}
 	}
 	if ways != 1 {
-		return s, fhir.Errorf(fhir.Required, "", "say what is to be sent again in one way: delivery (an id, repeatable), sequence (5 or 5-9), or status=failed with since and until if need be")
+		return s, fhir.Errorf(fhir.Required, "", "say what is to be sent again in one way: delivery (an id, repeatable), sequence (5 or 5-9), or status (failed, withheld, cancelled, skipped; repeatable) with since and until if need be")
 	}
 	if s.Since, s.Until, err = in.bounds(); err != nil {
 		return s, err
 	}
 	for _, name := range []string{"since", "until"} {
-		if v := in.all(name); len(v) > 0 && !s.Failed {
-			return s, v[0].refuse(fhir.Invalid, "goes with status=failed only")
+		if v := in.all(name); len(v) > 0 && !byState {
+			return s, v[0].refuse(fhir.Invalid, "goes with status only")
 		}
 	}
 	switch {
 	case ranged:
 		s.Spans = []span{numbers}
-	case s.Failed:
+	case byState:
 		s.Spans = []span{{1, math.MaxInt64}}
 	}
 	return s, nil
