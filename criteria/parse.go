@@ -45,6 +45,7 @@ func Parse(expression string, d *Definitions) (*Query, error) {
 			return nil, fhir.Errorf(fhir.Value, "http."+name, "%q has no value: give it one, or leave it out", p.Name)
 		}
 	}
+	q.textual = true
 	return q, nil
 }
 

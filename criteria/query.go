@@ -16,6 +16,8 @@ type Query struct {
 	table *Definitions // that it was compiled with
 	named bool         // the types came as _type
 	far   bool         // some term is
+
+	textual bool // Parse reads the same from text
 }
 
 // Types are the resource types that the query is about, sorted; none means all. It must not be changed.
@@ -129,11 +131,22 @@ func newQuery(types []fhir.Type, terms []Term, table *Definitions) *Query {
 	return q
 }
 
+// rank is the place of a term in the query that Parse reads from text.
+func (q *Query) rank(term int) int {
+	_, parts, _ := strings.Cut(q.text, "?")
+	return slices.Index(strings.Split(parts, "&"), q.terms[term].part())
+}
+
+// part is the term in its canonical form.
+func (t *Term) part() string {
+	p := t.canonical()
+	return encode(p.Name) + "=" + encode(p.Value)
+}
+
 func canonicalText(types []fhir.Type, terms []Term) string {
 	parts := make([]string, len(terms))
 	for i := range terms {
-		p := terms[i].canonical()
-		parts[i] = encode(p.Name) + "=" + encode(p.Value)
+		parts[i] = terms[i].part()
 	}
 	slices.Sort(parts)
 	parts = slices.Compact(parts)

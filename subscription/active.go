@@ -30,6 +30,7 @@ type active struct {
 	defs    map[string]*criteria.Definitions // by tenant; without an entry those of Options
 	ends    map[store.Lane]time.Time         // of those that are live or broken and have an end to come
 	next    time.Time                        // the first of ends; zero: none
+	common  map[terms]*terms                 // those that many have; few
 }
 
 // env is what matching depends on beside the resource.
@@ -60,7 +61,7 @@ type sets struct {
 }
 
 // setOf is where a Subscription stands.
-func (t *tenant) setOf(of terms) *criteria.Set {
+func (t *tenant) setOf(of *terms) *criteria.Set {
 	in := &t.sets
 	if of.far && of.view.Limited() {
 		if in = t.apart[of.view]; in == nil {
@@ -78,7 +79,7 @@ func (t *tenant) setOf(of terms) *criteria.Set {
 }
 
 // remove takes a Subscription out of the sets.
-func (t *tenant) remove(id string, was terms) {
+func (t *tenant) remove(id string, was *terms) {
 	t.setOf(was).Remove(id)
 	t.removeWays(id, was.demands)
 	if in := t.apart[was.view]; in != nil && in.set.Len()+in.leaving.Len() == 0 {
@@ -86,12 +87,18 @@ func (t *tenant) remove(id string, was terms) {
 	}
 }
 
+// entry is small, for there may be very many. Its terms are shared, and must not be changed.
 type entry struct {
 	version uint64
+	terms   *terms
+	trouble *trouble // nil unless it is broken
 	phase   phase
-	terms   terms
-	problem error     // why it is broken
-	open    bool      // it is broken because criteria that compile can't be decided
+}
+
+// trouble is why a Subscription is broken.
+type trouble struct {
+	problem error
+	open    bool      // criteria that compile can't be decided
 	tried   store.Seq // where that was tried last
 }
 
@@ -107,11 +114,11 @@ type terms struct {
 }
 
 // termsOf is about a Subscription with an error text ("" for none).
-func termsOf(s *Subscription, trouble string) terms {
-	return terms{s.Interactions, s.End, s.Events == nil && len(s.Query.Types()) == 0, s.Events, demandsOf(s, trouble), s.View, s.Query.Far()}
+func termsOf(s *Subscription, trouble string) *terms {
+	return &terms{s.Interactions, s.End, s.Events == nil && len(s.Query.Types()) == 0, s.Events, demandsOf(s, trouble), s.View, s.Query.Far()}
 }
 
-func (t terms) trigger() Trigger {
+func (t *terms) trigger() Trigger {
 	if t.demands == nil {
 		return Matches
 	}
@@ -119,12 +126,12 @@ func (t terms) trigger() Trigger {
 }
 
 // ask tells whether the Subscription asks for changes of this kind at this time.
-func (t terms) ask(c store.Change) bool {
+func (t *terms) ask(c store.Change) bool {
 	return t.about(c.Resource.Key.Type, c.Interaction) && (t.end.IsZero() || c.Resource.Updated.Before(t.end))
 }
 
 // about tells whether changes of a kind can notify.
-func (t terms) about(of fhir.Type, i fhir.Interaction) bool {
+func (t *terms) about(of fhir.Type, i fhir.Interaction) bool {
 	switch {
 	case !t.interactions.Has(i):
 		return false
@@ -136,7 +143,7 @@ func (t terms) about(of fhir.Type, i fhir.Interaction) bool {
 }
 
 // covered tells whether the event patterns cover a change.
-func (t terms) covered(n store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
+func (t *terms) covered(n store.Notification, version func(uint64) (*fhir.Resource, error)) (bool, error) {
 	if t.events == nil {
 		return true, nil
 	}
@@ -145,7 +152,7 @@ func (t terms) covered(n store.Notification, version func(uint64) (*fhir.Resourc
 
 func newActive(o Options, e criteria.Env, asked *conditions) *active {
 	o.Policy, o.Check = nil, nil // what was admitted once stays admitted; the dialer judges each connection
-	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, defs: map[string]*criteria.Definitions{}, ends: map[store.Lane]time.Time{}}
+	return &active{o: o, env: env(e), asked: asked, tenants: map[string]*tenant{}, defs: map[string]*criteria.Definitions{}, ends: map[store.Lane]time.Time{}, common: map[terms]*terms{}}
 }
 
 // turn is what a version of a Subscription changes, before it is applied.
@@ -178,7 +185,7 @@ func (a *active) look(r *fhir.Resource) turn {
 // compile reads a version. Only status and end decide whether a Subscription sleeps or has ended, so that one
 // that can't be compiled any more still can be switched off.
 func (a *active) compile(r *fhir.Resource) (e *entry, s *Subscription) {
-	e = &entry{version: r.Version}
+	e = &entry{version: r.Version, terms: &terms{}}
 	if end, err := fhir.ParseInstant(r.Doc().Root().Get("end").Text()); err == nil {
 		e.terms.end = end // also of one that doesn't compile
 	}
@@ -192,12 +199,26 @@ func (a *active) compile(r *fhir.Resource) (e *entry, s *Subscription) {
 	}
 	o := a.o
 	o.Definitions = a.definitions(r.Key.Tenant)
-	if s, e.problem = Parse(r.Key, r.Version, r.Doc(), o); e.problem != nil {
-		e.phase = broken
+	s, err := Parse(r.Key, r.Version, r.Doc(), o)
+	if err != nil {
+		e.phase, e.trouble = broken, &trouble{problem: err}
 		return e, nil
 	}
 	e.phase, e.terms = live, termsOf(s, r.Doc().Root().Get("error").Text())
 	return e, s
+}
+
+// mostCommon bounds how many terms are looked for to be shared. Most Subscriptions of most servers have the same few.
+const mostCommon = 1024
+
+// share gives an entry terms that others have, too, if there are equal ones.
+func (a *active) share(e *entry) {
+	switch known := a.common[*e.terms]; {
+	case known != nil:
+		e.terms = known
+	case len(a.common) < mostCommon && e.terms.end.IsZero() && e.terms.events == nil && e.terms.demands == nil: // what else there is, is one Subscription's
+		a.common[*e.terms] = e.terms
+	}
 }
 
 // apply makes the turn.
@@ -216,6 +237,7 @@ func (a *active) apply(t turn) {
 		delete(of.subs, id)
 		return
 	}
+	a.share(t.entry)
 	of.subs[id] = t.entry
 	if t.to == live && !t.sub.TestsOnly() {
 		of.setOf(t.entry.terms).Add(id, t.sub.Query)
@@ -332,7 +354,7 @@ func (a *active) sift(of *tenant, c *crossing, undecided *[]criteria.Undecided) 
 }
 
 // owes tells whether a Subscription whose Set found the row owes it.
-func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
+func (a *active) owes(lane store.Lane, t *terms, c *crossing) (bool, error) {
 	if !t.ask(c.Change) {
 		return false, nil
 	}
@@ -361,7 +383,7 @@ func (a *active) owes(lane store.Lane, t terms, c *crossing) (bool, error) {
 }
 
 // owesAlone is owing for one Subscription, which need not be in a Set.
-func (a *active) owesAlone(lane store.Lane, t terms, q *criteria.Query, c *crossing) (bool, error) {
+func (a *active) owesAlone(lane store.Lane, t *terms, q *criteria.Query, c *crossing) (bool, error) {
 	if c.Resource.Key.Tenant != lane.Tenant || c.Origin.Server || !t.ask(c.Change) {
 		return false, nil
 	}

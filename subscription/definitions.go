@@ -186,13 +186,13 @@ func (m *Matcher) blame(ctx context.Context, t turn, r *fhir.Resource, at store.
 	if t.to != broken || m.o.Catalogue == nil {
 		return nil
 	}
-	problem := t.entry.problem.Error()
+	problem := t.entry.trouble.problem.Error()
 	return m.db.View(ctx, func(tx store.Reader) error {
 		lost, err := m.o.Catalogue.Lost(tx, r.Key.Tenant, at, func(code string) bool {
 			return names(r.JSON, code) && names([]byte(problem), code)
 		})
 		if err == nil && lost != "" {
-			t.entry.problem = fmt.Errorf("%s. %w", strings.TrimSuffix(lost, "."), t.entry.problem)
+			t.entry.trouble.problem = fmt.Errorf("%s. %w", strings.TrimSuffix(lost, "."), t.entry.trouble.problem)
 		}
 		return err
 	})

@@ -161,7 +161,7 @@ func (m *Matcher) catchUp(ctx context.Context, lane store.Lane, sub *Subscriptio
 
 // catchUpLinked adds what a row causes through links. What gets too much for memory is stored with the place
 // before the row.
-func (m *Matcher) catchUpLinked(ctx context.Context, row row, lane store.Lane, asks terms, vocabulary store.Seq, owed []store.Notification, since *entries, at store.Cursor) ([]store.Notification, *fhir.Error, error) {
+func (m *Matcher) catchUpLinked(ctx context.Context, row row, lane store.Lane, asks *terms, vocabulary store.Seq, owed []store.Notification, since *entries, at store.Cursor) ([]store.Notification, *fhir.Error, error) {
 	for n, err := range m.enteringAlone(ctx, row, lane, asks, vocabulary) {
 		if problem, err := evaluation(err); problem != nil || err != nil {
 			return owed, problem, err
@@ -220,7 +220,7 @@ func hasNumber(q store.QueueReader, n store.Notification) (bool, error) {
 
 func (m *Matcher) complain(t turn) {
 	m.o.Log.Error("a Subscription can't be compiled any more; matching waits for it alone",
-		"tenant", t.lane.Tenant, "subscription", t.lane.Subscription, "version", t.entry.version, "reason", t.entry.problem)
+		"tenant", t.lane.Tenant, "subscription", t.lane.Subscription, "version", t.entry.version, "reason", t.entry.trouble.problem)
 }
 
 // matchingTrouble opens the error text of a Subscription that can't be compiled.

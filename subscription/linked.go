@@ -167,7 +167,7 @@ func (m *Matcher) readAt(ctx context.Context, key fhir.Key, at store.Seq) (r *fh
 
 // entering yields the notifications that a row causes for a Subscription through one of its ways, the far end
 // of which finds the row's resource.
-func (m *Matcher) entering(ctx context.Context, row row, far *criteria.Subject, lane store.Lane, t terms, way criteria.Way, vocabulary store.Seq) iter.Seq2[store.Notification, error] {
+func (m *Matcher) entering(ctx context.Context, row row, far *criteria.Subject, lane store.Lane, t *terms, way criteria.Way, vocabulary store.Seq) iter.Seq2[store.Notification, error] {
 	return func(yield func(store.Notification, error) bool) {
 		if !t.interactions.Update || !t.end.IsZero() && !row.Resource.Updated.Before(t.end) {
 			return
@@ -194,7 +194,7 @@ func (m *Matcher) entering(ctx context.Context, row row, far *criteria.Subject, 
 }
 
 // enters tells whether a resource that the row's transaction did not write entered the criteria by it.
-func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lane store.Lane, t terms, vocabulary store.Seq) (n store.Notification, owes bool, err error) {
+func (m *Matcher) enters(ctx context.Context, row row, focus *fhir.Resource, lane store.Lane, t *terms, vocabulary store.Seq) (n store.Notification, owes bool, err error) {
 	if !t.about(focus.Key.Type, fhir.Update) {
 		return n, false, nil
 	}
@@ -279,7 +279,7 @@ func (m *Matcher) told(ctx context.Context, row row, n store.Notification) (bool
 }
 
 // enteringAlone is what a row causes for one Subscription, which need not be in a Set.
-func (m *Matcher) enteringAlone(ctx context.Context, row row, lane store.Lane, t terms, vocabulary store.Seq) iter.Seq2[store.Notification, error] {
+func (m *Matcher) enteringAlone(ctx context.Context, row row, lane store.Lane, t *terms, vocabulary store.Seq) iter.Seq2[store.Notification, error] {
 	return func(yield func(store.Notification, error) bool) {
 		if t.demands == nil || len(t.demands.ways) == 0 || row.Resource.Key.Tenant != lane.Tenant {
 			return

@@ -246,7 +246,7 @@ func (m *Matcher) commit(ctx context.Context, b *batch) error {
 	}
 	for _, t := range b.turns {
 		if t.to == broken {
-			if err := m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.problem)); err != nil {
+			if err := m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.trouble.problem)); err != nil {
 				return err
 			}
 		}

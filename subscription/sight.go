@@ -147,7 +147,7 @@ func evaluation(err error) (problem *fhir.Error, other error) {
 
 // breaks turns a Subscription that compiles into one that can't be evaluated.
 func (t *turn) breaks(problem *fhir.Error) {
-	t.entry = &entry{version: t.entry.version, phase: broken, terms: t.entry.terms, problem: problem, open: true}
+	t.entry = &entry{version: t.entry.version, phase: broken, terms: t.entry.terms, trouble: &trouble{problem: problem, open: true}}
 	t.to, t.sub = broken, nil
 }
 
@@ -176,12 +176,12 @@ func (m *Matcher) suspend(b *batch, row row, undecided []criteria.Undecided) {
 func (m *Matcher) reconsider(ctx context.Context, b *batch, row row) (ready bool, err error) {
 	tenant := row.Resource.Key.Tenant
 	of := m.set.tenants[tenant]
-	if !terminology(row.Resource.Key.Type) || of == nil {
+	if !terminology(row.Resource.Key.Type) || of == nil || m.Broken() == 0 {
 		return true, nil
 	}
 	var waiting []string
 	for id, e := range of.subs {
-		if e.phase == broken && e.open && e.tried < row.Seq {
+		if e.phase == broken && e.trouble.open && e.trouble.tried < row.Seq {
 			waiting = append(waiting, id)
 		}
 	}
@@ -194,7 +194,7 @@ func (m *Matcher) reconsider(ctx context.Context, b *batch, row row) (ready bool
 	slices.Sort(waiting)
 	for _, id := range waiting {
 		e := of.subs[id]
-		e.tried = row.Seq
+		e.trouble.tried = row.Seq
 		t, err := m.again(ctx, fhir.Key{Tenant: tenant, Type: fhir.Subscription, ID: id}, e.version)
 		if err != nil {
 			return false, err
@@ -207,7 +207,7 @@ func (m *Matcher) reconsider(ctx context.Context, b *batch, row row) (ready bool
 		case err != nil:
 			return false, err
 		case problem != nil:
-			e.problem = problem
+			e.trouble.problem = problem
 			continue
 		}
 		t.redefined = true

@@ -131,7 +131,7 @@ func (m *Matcher) resume(ctx context.Context, t turn) error {
 	if err != nil {
 		return err
 	}
-	return m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.problem))
+	return m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.trouble.problem))
 }
 
 // apply makes a turn.
