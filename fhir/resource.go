@@ -3,6 +3,7 @@ package fhir
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fhirhook/fhir/tape"
@@ -54,23 +55,35 @@ type Resource struct {
 	JSON    []byte    // compact, stamped
 
 	once sync.Once
-	doc  *tape.Doc
+	doc  atomic.Pointer[tape.Doc] // nil until it is asked for
 }
 
 // storedDepth is the nesting that Doc reads: how deep is too deep was decided when the resource came in.
 const storedDepth = 1 << 16
 
-// Doc returns the JSON parsed, which happens once, at the first call. A tombstone, and JSON that the store
+// Doc returns the JSON parsed, which happens once, at the first call at the latest. A tombstone, and JSON that the store
 // should never have held, give an empty document.
 func (r *Resource) Doc() *tape.Doc {
+	if doc := r.doc.Load(); doc != nil {
+		return doc
+	}
 	r.once.Do(func() {
 		doc, err := tape.Parse(r.JSON, storedDepth)
 		if err != nil {
 			doc = &tape.Doc{}
 		}
-		r.doc = doc
+		r.doc.Store(doc)
 	})
-	return r.doc
+	return r.doc.Load()
+}
+
+// Footprint is how many bytes of memory the resource takes at most, as it is or once it is parsed.
+func (r *Resource) Footprint() int {
+	const itself = 512 // with its key, and what holds it
+	if doc := r.doc.Load(); doc != nil {
+		return itself + doc.Footprint()
+	}
+	return itself + tape.MaxFootprint(len(r.JSON))
 }
 
 // VersionID is Version as FHIR writes it.

@@ -13,24 +13,45 @@ import (
 // stand, else put behind resourceType, id and the opening of meta. All other bytes stay (invariant 1).
 // The document must have passed Read.
 func Stamp(doc *tape.Doc, id string, version uint64, updated time.Time) []byte {
+	return doc.Splice(stamp(doc, id, version, updated)...)
+}
+
+// Stamped is a version whose JSON is the document's, stamped. The document's parse goes over into its own.
+func Stamped(doc *tape.Doc, key Key, version uint64, updated time.Time) *Resource {
+	stamped := doc.Graft(stamp(doc, key.ID, version, updated)...)
+	r := &Resource{Key: key, Version: version, Updated: updated, JSON: stamped.Bytes()}
+	r.doc.Store(stamped)
+	return r
+}
+
+// stamp is what has to be changed. It needs no escaping: ids, version numbers and instants hold only plain characters.
+func stamp(doc *tape.Doc, id string, version uint64, updated time.Time) []tape.Edit {
 	root := doc.Root()
 	_, behind, _ := root.MemberSpan("resourceType")
 	edits := make([]tape.Edit, 0, 3)
+	insert := make([]byte, 0, 160) // room for an id of 64 characters and all else
 	if v := root.Get("id"); v.Exists() {
 		start, end := v.Span()
-		edits = append(edits, tape.Edit{Start: start, End: end, With: quoted(id)})
+		if string(v.Raw()) != `"`+id+`"` {
+			edits = append(edits, tape.Edit{Start: start, End: end, With: quoted(id)})
+		}
 		behind = end
 	} else {
-		edits = append(edits, tape.Edit{Start: behind, End: behind, With: []byte(`,"id":"` + id + `"`)})
+		insert = append(append(append(insert, `,"id":"`...), id...), '"')
 	}
-	versionID := strconv.FormatUint(version, 10)
 	meta := root.Get("meta")
 	if !meta.Exists() {
-		with := `,"meta":{"versionId":"` + versionID + `","lastUpdated":"` + Instant(updated) + `"}`
-		return doc.Splice(append(edits, tape.Edit{Start: behind, End: behind, With: []byte(with)})...)
+		insert = strconv.AppendUint(append(insert, `,"meta":{"versionId":"`...), version, 10)
+		insert = updated.UTC().AppendFormat(append(insert, `","lastUpdated":"`...), instantLayout)
+		insert = append(insert, `"}`...)
 	}
-	edits = append(edits, stampMeta(meta, versionID, Instant(updated))...)
-	return doc.Splice(edits...)
+	if len(insert) > 0 {
+		edits = append(edits, tape.Edit{Start: behind, End: behind, With: insert})
+	}
+	if meta.Exists() {
+		edits = append(edits, stampMeta(meta, strconv.FormatUint(version, 10), Instant(updated))...)
+	}
+	return edits
 }
 
 func stampMeta(meta tape.Node, versionID, updated string) []tape.Edit {
@@ -57,7 +78,6 @@ func stampMeta(meta tape.Node, versionID, updated string) []tape.Edit {
 	return edits
 }
 
-// quoted needs no escaping: ids, version numbers and instants hold only plain characters.
 func quoted(s string) []byte { return []byte(`"` + s + `"`) }
 
 // SameContent tells whether two resources differ in nothing but id, meta.versionId and meta.lastUpdated.

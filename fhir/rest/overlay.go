@@ -25,15 +25,15 @@ type overlay struct {
 func newOverlay(tx store.Writer, pending map[fhir.Key]fhir.Incoming) (overlay, error) {
 	o := overlay{Reader: tx, pending: make(map[fhir.Key]*fhir.Resource, len(pending))}
 	for key, in := range pending {
-		r := &fhir.Resource{Key: key, Version: 1, Updated: tx.Now()}
+		version := uint64(1)
 		prev, err := tx.Read(key, tx.Last())
 		switch {
 		case err == nil:
-			r.Version = prev.Version + 1
+			version = prev.Version + 1
 		case !errors.Is(err, store.ErrNotFound):
 			return o, err
 		}
-		r.JSON = fhir.Stamp(in.Doc, key.ID, r.Version, r.Updated)
+		r := fhir.Stamped(in.Doc, key, version, tx.Now())
 		o.pending[key] = r
 		interaction := fhir.Update
 		if r.Version == 1 {

@@ -14,11 +14,20 @@ type Edit struct {
 
 // Splice returns the compact form with the edits made, in a new slice. Edits must not overlap; they may
 // come in any order. Insertions at one place keep the order given and come before what is replaced there.
-func (d *Doc) Splice(edits ...Edit) []byte {
-	sorted := slices.Clone(edits)
-	slices.SortStableFunc(sorted, func(a, b Edit) int {
-		return cmp.Or(a.Start-b.Start, a.End-b.End)
-	})
+func (d *Doc) Splice(edits ...Edit) []byte { return d.splice(inOrder(edits)) }
+
+// inOrder leaves the edits that it is given alone.
+func inOrder(edits []Edit) []Edit {
+	order := func(a, b Edit) int { return cmp.Or(a.Start-b.Start, a.End-b.End) }
+	if slices.IsSortedFunc(edits, order) {
+		return edits
+	}
+	edits = slices.Clone(edits)
+	slices.SortStableFunc(edits, order)
+	return edits
+}
+
+func (d *Doc) splice(sorted []Edit) []byte {
 	size := len(d.bytes)
 	for _, e := range sorted {
 		size += len(e.With) - (e.End - e.Start)

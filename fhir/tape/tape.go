@@ -11,7 +11,10 @@
 // A Doc is immutable and safe for concurrent use. A Node is a small value that keeps its Doc alive.
 package tape
 
-import "iter"
+import (
+	"iter"
+	"unsafe"
+)
 
 // Kind is the JSON type of a value.
 type Kind uint8
@@ -50,6 +53,12 @@ type Doc struct {
 
 // Bytes returns the compact form. It must not be changed.
 func (d *Doc) Bytes() []byte { return d.bytes[:len(d.bytes):len(d.bytes)] }
+
+// Footprint is how many bytes of memory the document takes.
+func (d *Doc) Footprint() int { return cap(d.bytes) + cap(d.tokens)*int(unsafe.Sizeof(token{})) }
+
+// MaxFootprint is the most that a document of so many bytes takes: one that holds nothing but digits and commas.
+func MaxFootprint(size int) int { return size + (size/2+1)*int(unsafe.Sizeof(token{})) }
 
 // Root returns the document's value.
 func (d *Doc) Root() Node {
