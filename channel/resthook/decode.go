@@ -1,38 +1,23 @@
 package resthook
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"fhirhook/channel/settings"
 )
 
 // ParseDialects reads the dialects of a YAML text: the list under its key dialects, in the form of dialects.yaml.
-// Other keys of the text are others' business. The error names every key that isn't known and every value of a
-// wrong kind, each with its line; what could be read is returned beside it, so that the rest can be checked too.
-// Whether the dialects can be used is for Dialect.Check to say.
+// It is read as settings.Decode says, and what could be read is returned beside the error. Whether the dialects can be
+// used is for Dialect.Check to say.
 func ParseDialects(text []byte) ([]Dialect, error) {
 	var file struct {
 		Dialects []Dialect
 		Others   map[string]any `yaml:",inline"`
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	err := decoder.Decode(&file)
-	if errors.Is(err, io.EOF) {
-		return nil, nil // nothing but comments
-	}
-	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
-		problems := make([]error, len(wrong.Errors))
-		for i, text := range wrong.Errors {
-			problems[i] = errors.New(plain(text))
-		}
-		err = errors.Join(problems...)
-	}
+	err := settings.Decode(text, &file)
 	for i := range file.Dialects {
 		file.Dialects[i].Events = expand(file.Dialects[i].Events)
 	}
@@ -55,40 +40,6 @@ func expand(events []Event) []Event {
 		}
 	}
 	return all
-}
-
-// unknownKey and wrongKind match the decoder's sentences, which speak of Go's types.
-var (
-	unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
-	wrongKind  = regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal (?:!!\w+ ?)?(.*) into (\S+)$`)
-)
-
-// plain says a decoder's sentence in the words of the file's author.
-func plain(text string) string {
-	if m := unknownKey.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("%s: no key %s is known here", m[1], m[2])
-	}
-	m := wrongKind.FindStringSubmatch(text)
-	if m == nil {
-		return text
-	}
-	want := "a mapping of keys to values"
-	switch kind := m[3]; {
-	case kind == "time.Duration":
-		want = "a time with its unit, as in 30s"
-	case kind == "string":
-		want = "a text"
-	case kind == "int":
-		want = "a whole number"
-	case kind == "bool":
-		want = "true or false"
-	case strings.HasPrefix(kind, "[]"):
-		want = "a list"
-	}
-	if m[2] == "" {
-		return fmt.Sprintf("%s: this must be %s", m[1], want)
-	}
-	return fmt.Sprintf("%s: %s must be %s", m[1], m[2], want)
 }
 
 // addresses are the words for the address styles.

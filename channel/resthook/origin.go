@@ -1,17 +1,14 @@
 package resthook
 
 import (
-	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"fhirhook/channel/settings"
 )
 
 // Origin is what the endpoints at one origin need beyond what all do. Operators write it into the configuration file,
@@ -33,27 +30,14 @@ type OAuth2 struct {
 	Audience         string   `yaml:"audience"`
 }
 
-// ParseOrigins reads the list under the key endpoints of a YAML text. Other keys are others' business. The error names
-// every key that isn't known and every value of a wrong kind, with its line; what could be read is returned beside it.
-// Whether the origins can be used is for NewNetwork to say.
+// ParseOrigins reads the list under the key endpoints of a YAML text, as settings.Decode says; what could be read is
+// returned beside the error. Whether the origins can be used is for NewNetwork to say.
 func ParseOrigins(text []byte) ([]Origin, error) {
 	var file struct {
 		Endpoints []Origin
 		Others    map[string]any `yaml:",inline"`
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	err := decoder.Decode(&file)
-	if errors.Is(err, io.EOF) {
-		return nil, nil // nothing but comments
-	}
-	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
-		problems := make([]error, len(wrong.Errors))
-		for i, text := range wrong.Errors {
-			problems[i] = errors.New(plain(text))
-		}
-		err = errors.Join(problems...)
-	}
+	err := settings.Decode(text, &file)
 	return file.Endpoints, err
 }
 

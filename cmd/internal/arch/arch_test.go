@@ -29,6 +29,7 @@ var layers = map[string]rule{
 	"fhir/tape":             {level: 0},
 	"fhir":                  {level: 1, foreign: []string{"github.com/google/uuid"}},
 	"channel":               {level: 0},
+	"channel/settings":      {level: 0, foreign: []string{"go.yaml.in/yaml/"}},
 	"channel/channeltest":   {level: 1},
 	"channel/resthook":      {level: 1, foreign: []string{"go.yaml.in/yaml/", "golang.org/x/oauth2"}},
 	"fhir/schema":           {level: 2},

@@ -20,6 +20,7 @@ var fuzzed = map[string]struct {
 	why     string
 }{
 	"channel/resthook":        {targets: []string{"FuzzParseDialects", "FuzzTemplate", "FuzzParseHeader", "FuzzVerify", "FuzzEndpoint", "FuzzParseOrigins", "FuzzParseProxy", "FuzzParseCodes", "FuzzRetryAfter"}},
+	"channel/settings":        {targets: []string{"FuzzDecode"}},
 	"cmd/fhirhook":            {targets: []string{"FuzzConfig", "FuzzParseExpires"}},
 	"cmd/internal/app":        {why: "flags, which only the operator writes"},
 	"cmd/internal/bench":      {why: "what its own processes print"},
