@@ -1,7 +1,8 @@
 // Package store is the storage contract, and the FHIR interactions written over it once for all engines.
 //
 // Two halves. The log half (DB, Reader, Writer) holds every version of every resource in commit order: a
-// write appends rows, nothing is ever changed in place, and a reader may look at any place in the past. The
+// write appends rows, nothing is ever changed in place, and a reader may look at any place in the past that is
+// kept (only Purge takes anything away: the content of old versions). The
 // queue half (Queue) holds what follows from the log and is busier and smaller: who is owed which
 // notification, what was tried, and how far each follower of the log has come. An engine may keep them in
 // different files, so no transaction spans both; what needs both is made repeatable instead, by deriving
@@ -53,6 +54,7 @@ type Change struct {
 	Interaction fhir.Interaction
 	Origin      Origin
 	Resource    *fhir.Resource // the version that the row wrote; a tombstone for Delete
+	Purged      bool           // Resource has lost its JSON (Purge); only Changes yields such rows
 }
 
 // Commit is what became of an Update that wrote something: its last row, and lastUpdated of all it wrote.
@@ -76,17 +78,24 @@ type Scope struct {
 type Reader interface {
 	// Last is the place of this state: its newest row.
 	Last() Seq
-	// Read returns the version of key that was current at a place, maybe a tombstone, or ErrNotFound.
+	// Horizon is the place from which on every state can be read whole; before it versions may be purged.
+	Horizon() Seq
+	// Read returns the version of key that was current at a place, maybe a tombstone, or ErrNotFound; ErrPurged may
+	// come from below the horizon.
 	Read(key fhir.Key, at Seq) (*fhir.Resource, error)
-	// Version returns a version by number, maybe a tombstone, or ErrNotFound.
+	// Version returns a version by number, maybe a tombstone, or ErrNotFound, which may be an ErrPurged.
 	Version(key fhir.Key, version uint64) (*fhir.Resource, error)
 	// Type yields the versions current at a place of all resources of a type that were not deleted then,
-	// in id order, from behind the id after ("" for the first).
+	// in id order, from behind the id after ("" for the first). It fails with ErrPurged at one that is gone.
 	Type(tenant string, t fhir.Type, after string, at Seq) iter.Seq2[*fhir.Resource, error]
 	// Changes yields the rows behind a place, oldest first, of all tenants.
 	Changes(after Seq) iter.Seq2[Change, error]
-	// History yields the rows of a scope below a place (0: from the newest), newest first.
+	// History yields the rows of a scope below a place (0: from the newest), newest first, but for those that
+	// are purged.
 	History(scope Scope, before Seq) iter.Seq2[Change, error]
+	// Held yields the versions that a Purge left for later and that are there still, behind one, in order of
+	// tenant, type, id and number.
+	Held(after Version) iter.Seq2[Version, error]
 	// Request finds the commit that was made with Origin.RequestKey, or ErrNotFound.
 	Request(key string) (Seq, error)
 	// Usage tells what a tenant has in this state; one that never wrote has nothing.
@@ -125,6 +134,9 @@ type DB interface {
 	Wait(ctx context.Context, after Seq) error
 	// Lease grants a lane to the caller until ctx ends.
 	Lease(ctx context.Context, name string) (Lease, error)
+	// Purge removes the content of versions that were replaced, and returns when that is durable. What it can't do
+	// it does none of. Whether anybody needs a version still is its caller's business (Keeper).
+	Purge(ctx context.Context, p Purge) (Purged, error)
 	// Queue is the other half.
 	Queue() Queue
 	// Index is what searches look things up in, made from the log.

@@ -39,7 +39,7 @@ func (db *DB) Check(ctx context.Context, progress func(done, total uint64)) erro
 	}
 	c := &checker{ctx: ctx, db: db, progress: progress, used: tally{}}
 	for _, step := range []func() error{
-		c.log, c.versions, c.types, c.tenants, c.requests, c.usage,
+		c.log, c.versions, c.types, c.tenants, c.requests, c.held, c.usage,
 		c.cursors, c.lanes, c.owed, c.waiting, c.attempts,
 		func() error { return c.pages(db.resources, resourcesHalf.name) },
 		func() error { return c.pages(db.queueFile, queueHalf.name) },

@@ -40,7 +40,9 @@ func (c *checker) log() error {
 		if last.Resource != nil {
 			c.neighbours(last, row)
 		}
-		if err := checkBody(row.Resource); err != nil {
+		if row.Purged {
+			c.replaced(s, row)
+		} else if err := checkBody(row.Resource); err != nil {
 			c.problem("row %d: %w", seq, err)
 		}
 		c.indexed(s, row)
@@ -54,6 +56,39 @@ func (c *checker) log() error {
 		c.problem("log: row %d is the last, and its transaction ends with row %d", last.Seq, last.End)
 	}
 	return err
+}
+
+// amiss is where an entry is that should not be there, or isn't.
+func amiss(there bool) string {
+	if there {
+		return "purged and still in"
+	}
+	return "missing in"
+}
+
+// replaced proves that a purged row is current at no place that can be read whole.
+func (c *checker) replaced(s source, row store.Change) {
+	horizon := (&logReader{source: s}).Horizon()
+	next := store.Version{Key: row.Resource.Key, Number: row.Resource.Version + 1}
+	v, _ := s.get(versionBucket, versionKey(next))
+	if by, _, err := decodePlace(v); err != nil || by > horizon {
+		c.problem("row %d is purged, and %s is current behind the horizon, %d", row.Seq, row.Resource.VersionedReference(), horizon)
+	}
+}
+
+// held proves that what is kept for later is there still, and waits its turn.
+func (c *checker) held() error {
+	return c.walk(c.db.resources, heldBucket, func(s source, k, _ []byte) {
+		v, err := decodeVersionKey(k)
+		if err != nil {
+			c.problem("held: %w", err)
+			return
+		}
+		w := purger{logReader: logReader{source: s, sealing: c.db.sealing}}
+		if _, i, content, err := w.replaced(v, w.Horizon()); err != nil || content == gone || i == fhir.Delete {
+			c.problem("held: version %d of %s can't be purged later", v.Number, v.Key)
+		}
+	})
 }
 
 // neighbours proves what two rows in a row owe each other.
@@ -73,14 +108,19 @@ func (c *checker) neighbours(a, b store.Change) {
 func (c *checker) indexed(s source, row store.Change) {
 	r := row.Resource
 	v, _ := s.get(versionBucket, numbered(resourcePrefix(r.Key), r.Version))
-	if !bytes.Equal(v, encodePlace(row.Seq, row.Interaction)) {
+	want := encodePlace(row.Seq, row.Interaction)
+	if row.Purged {
+		want = encodePurgedPlace(row.Seq, row.Interaction)
+	}
+	if !bytes.Equal(v, want) {
 		c.problem("row %d: the version index does not lead to it from %s", row.Seq, r.VersionedReference())
 	}
-	if _, ok := s.get(typeBucket, numbered(prefix(r.Key.Tenant, string(r.Key.Type)), uint64(row.Seq))); !ok {
-		c.problem("row %d is missing in the type index", row.Seq)
+	// What is purged is in no history.
+	if _, ok := s.get(typeBucket, numbered(prefix(r.Key.Tenant, string(r.Key.Type)), uint64(row.Seq))); ok == row.Purged {
+		c.problem("row %d is %s the type index", row.Seq, amiss(ok))
 	}
-	if _, ok := s.get(tenantBucket, numbered(prefix(r.Key.Tenant), uint64(row.Seq))); !ok {
-		c.problem("row %d is missing in the tenant index", row.Seq)
+	if _, ok := s.get(tenantBucket, numbered(prefix(r.Key.Tenant), uint64(row.Seq))); ok == row.Purged {
+		c.problem("row %d is %s the tenant index", row.Seq, amiss(ok))
 	}
 	if key := row.Origin.RequestKey; key != "" {
 		if seq, err := (&logReader{source: s}).Request(key); err != nil || seq != row.End {

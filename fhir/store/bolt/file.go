@@ -17,8 +17,12 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// format is the version of the layout that this package writes and the newest that it reads.
-const format = 1
+// format is the version of the layout that new files get. A resources.db gets purgedFormat with its first purge, for
+// programs from before would take purged rows for damage.
+const (
+	format       = 1
+	purgedFormat = 2
+)
 
 // The keys of the meta bucket, in text.
 var (
@@ -32,6 +36,7 @@ var (
 // half is one of the two files.
 type half struct {
 	name    string // resources.db
+	newest  int    // the newest format that is understood
 	buckets []string
 	mmap    int // InitialMmapSize: far above any file, for growing the map waits for readers
 	// A synced freelist makes opening a big file quick; without one commits stay cheap after mass deletes,
@@ -43,11 +48,11 @@ const gib = 1 << 30
 
 var (
 	resourcesHalf = half{
-		name: "resources.db", mmap: reserve(256),
+		name: "resources.db", newest: purgedFormat, mmap: reserve(256),
 		buckets: []string{logBucket, versionBucket, typeBucket, tenantBucket, requestBucket},
 	}
 	queueHalf = half{
-		name: "queue.db", mmap: reserve(64), noFreelistSync: true,
+		name: "queue.db", newest: format, mmap: reserve(64), noFreelistSync: true,
 		buckets: []string{cursorBucket, laneBucket, owedBucket, waitingBucket, numberBucket, jobBucket, attemptBucket},
 	}
 )
@@ -154,8 +159,8 @@ func (h half) readHeader(tx *bbolt.Tx) (header, error) {
 	switch {
 	case err != nil || version < 1:
 		return header{}, fmt.Errorf("its format is %q, which is no number", meta.Get(metaFormat))
-	case version > format:
-		return header{}, fmt.Errorf("its format is %d, and this program knows formats up to %d: run the newer fhirhook that made it", version, format)
+	case version > h.newest:
+		return header{}, fmt.Errorf("its format is %d, and this program knows formats up to %d: run the newer fhirhook that made it", version, h.newest)
 	case string(meta.Get(metaHalf)) != h.name:
 		return header{}, fmt.Errorf("it is a %s under another name", meta.Get(metaHalf))
 	case len(meta.Get(metaEpoch)) == 0:

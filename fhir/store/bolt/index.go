@@ -15,7 +15,7 @@ import (
 
 // indexHalf holds what searches look things up in: a bucket for each shelf. Everything in it follows from the
 // log, so that, unlike its siblings, it is never refused: what can't be used is made anew.
-var indexHalf = half{name: "index.db", mmap: reserve(64), buckets: []string{}}
+var indexHalf = half{name: "index.db", newest: format, mmap: reserve(64), buckets: []string{}}
 
 // openIndex opens the index, or begins an empty one in the place of what can't be used or belongs to another
 // store. Nobody else holds it, for its siblings are held by now.

@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"fhirhook/fhir"
@@ -15,7 +17,7 @@ import (
 const (
 	metaBucket    = "meta"    // both files: see file.go
 	logBucket     = "log"     // seq → row
-	versionBucket = "version" // tenant 0 type 0 id 0 version → seq, interaction
+	versionBucket = "version" // tenant 0 type 0 id 0 version → seq, interaction, whether it is purged
 	typeBucket    = "type"    // tenant 0 type 0 seq → nothing
 	tenantBucket  = "tenant"  // tenant 0 seq → nothing
 	requestBucket = "request" // request key → seq of its last row
@@ -66,6 +68,17 @@ func behind(prefix []byte) []byte {
 }
 
 func resourcePrefix(k fhir.Key) []byte { return prefix(k.Tenant, string(k.Type), k.ID) }
+
+// decodeVersionKey reads a key of the version index.
+func decodeVersionKey(k []byte) (v store.Version, err error) {
+	parts := bytes.SplitN(k, []byte{0}, 4)
+	if len(parts) != 4 || len(parts[3]) != 8 {
+		return v, fmt.Errorf("the key %q of a version is malformed", k)
+	}
+	v.Key = fhir.Key{Tenant: string(parts[0]), Type: fhir.Type(parts[1]), ID: string(parts[2])}
+	v.Number = lastNumber(k)
+	return v, nil
+}
 
 func lanePrefix(l store.Lane) []byte { return prefix(l.Tenant, l.Subscription) }
 

@@ -42,6 +42,9 @@ func (r *logReader) decode(seq store.Seq, v []byte) (store.Change, error) {
 
 func (r *logReader) resource(seq store.Seq) (*fhir.Resource, error) {
 	c, err := r.row(seq)
+	if c.Purged && err == nil {
+		return nil, &store.PurgedError{Key: c.Resource.Key, Version: c.Resource.Version, Updated: c.Resource.Updated}
+	}
 	return c.Resource, err
 }
 
@@ -250,7 +253,10 @@ func (r *logReader) instance(prefix []byte, before store.Seq) iter.Seq2[store.Se
 			return
 		}
 		for _, v := range r.descend(versionBucket, numbered(prefix, version+1), prefix) {
-			seq, _, err := decodePlace(v)
+			seq, _, content, err := decodeEntry(v)
+			if content == gone {
+				continue
+			}
 			if !yield(seq, err) || err != nil {
 				return
 			}

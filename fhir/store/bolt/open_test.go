@@ -114,7 +114,7 @@ func TestOpen_refusesWhatItCantUseAndLeavesItAlone(t *testing.T) {
 		damage func(t *testing.T, dir string)
 		want   string
 	}{
-		{"newer resources", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, resources), metaFormat, "2") }, "run the newer fhirhook"},
+		{"newer resources", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, resources), metaFormat, "3") }, "run the newer fhirhook"},
 		{"newer queue", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, queue), metaFormat, "2") }, "run the newer fhirhook"},
 		{"unreadable format", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, queue), metaFormat, "x") }, "which is no number"},
 		{"foreign twin", func(t *testing.T, dir string) {

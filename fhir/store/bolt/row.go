@@ -13,7 +13,7 @@ import (
 // A row of the log begins with 14 bytes at fixed places, so that what is needed most is had without
 // decoding, and the rows behind can be filled in when the transaction is complete:
 //
-//	0      encoding: 1, or 2 if the JSON is encrypted
+//	0      encoding: 1, 2 if the JSON is encrypted, or 3 if it is purged: there is none any more
 //	1-4    how many rows of its transaction stand behind it
 //	5      interaction; bit 7: the server wrote it
 //	6-13   lastUpdated, milliseconds since 1970
@@ -21,8 +21,10 @@ import (
 const (
 	rowEncoding = 1
 	rowSealed   = 2
+	rowPurged   = 3
 	rowFixed    = 14
 	rowServer   = 0x80
+	rowNames    = 7 // how many strings stand before the JSON
 )
 
 func encodeRow(r *fhir.Resource, i fhir.Interaction, o store.Origin, s Sealing) []byte {
@@ -40,7 +42,7 @@ func encodeRow(r *fhir.Resource, i fhir.Interaction, o store.Origin, s Sealing) 
 	}
 	binary.BigEndian.PutUint64(b[6:], uint64(r.Updated.UnixMilli()))
 	b = binary.AppendUvarint(b, r.Version)
-	for _, s := range [...]string{k.Tenant, string(k.Type), k.ID, o.Actor, o.RequestID, o.RequestKey, o.Cause} {
+	for _, s := range [rowNames]string{k.Tenant, string(k.Type), k.ID, o.Actor, o.RequestID, o.RequestKey, o.Cause} {
 		b = appendString(b, s)
 	}
 	return append(b, body...)
@@ -51,7 +53,7 @@ func setRowsBehind(row []byte, n uint32) { binary.BigEndian.PutUint32(row[1:], n
 
 // rowTime reads lastUpdated alone.
 func rowTime(row []byte) (time.Time, error) {
-	if len(row) < rowFixed || row[0] != rowEncoding && row[0] != rowSealed {
+	if len(row) < rowFixed || row[0] < rowEncoding || row[0] > rowPurged {
 		return time.Time{}, errValue
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(row[6:]))).UTC(), nil
@@ -82,6 +84,10 @@ func decodeRow(seq store.Seq, row []byte, s Sealing) (store.Change, error) {
 		return store.Change{}, fmt.Errorf("row %d of the log: %w", seq, d.err)
 	}
 	switch {
+	case row[0] == rowPurged:
+		if c.Purged = true; len(d.b) > 0 || r.Deleted {
+			err = errValue
+		}
 	case row[0] == rowSealed && s.Ring == nil:
 		err = errNoRing
 	case row[0] == rowSealed:
@@ -105,8 +111,46 @@ func encodePlace(seq store.Seq, i fhir.Interaction) []byte {
 }
 
 func decodePlace(v []byte) (store.Seq, fhir.Interaction, error) {
+	seq, i, _, err := decodeEntry(v)
+	return seq, i, err
+}
+
+// contentState says whether a version's JSON is there. In the index it is bit 7 of the interaction.
+type contentState byte
+
+const (
+	kept contentState = 0
+	gone contentState = 0x80
+)
+
+func encodePurgedPlace(seq store.Seq, i fhir.Interaction) []byte {
+	v := encodePlace(seq, i)
+	v[versionValue-1] |= byte(gone)
+	return v
+}
+
+func decodeEntry(v []byte) (store.Seq, fhir.Interaction, contentState, error) {
 	if len(v) != versionValue {
-		return 0, 0, fmt.Errorf("version index: %w", errValue)
+		return 0, 0, 0, fmt.Errorf("version index: %w", errValue)
 	}
-	return store.Seq(binary.BigEndian.Uint64(v)), fhir.Interaction(v[8]), nil
+	last := v[versionValue-1]
+	return store.Seq(binary.BigEndian.Uint64(v)), fhir.Interaction(last &^ byte(gone)), contentState(last) & gone, nil
+}
+
+// purgedRow is a row without its JSON, of which all else stays.
+func purgedRow(row []byte) ([]byte, error) {
+	if _, err := rowTime(row); err != nil {
+		return nil, err
+	}
+	d := decoder{b: row[rowFixed:]}
+	d.uvarint()
+	for range rowNames {
+		d.bytes(d.uvarint())
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	stub := bytes.Clone(row[:len(row)-len(d.b)])
+	stub[0] = rowPurged
+	return stub, nil
 }

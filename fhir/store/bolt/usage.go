@@ -89,7 +89,11 @@ func replaced(s source, sealing Sealing, r *fhir.Resource) (*fhir.Resource, erro
 	if err != nil || r.Key.Type != fhir.Subscription || i == fhir.Delete {
 		return &fhir.Resource{Key: r.Key, Deleted: i == fhir.Delete}, err
 	}
-	return (&logReader{source: s, sealing: sealing}).resource(seq)
+	prev, err := (&logReader{source: s, sealing: sealing}).resource(seq)
+	if errors.Is(err, store.ErrPurged) { // what it counted as, its own row can't tell either: the two cancel out
+		return &fhir.Resource{Key: r.Key}, nil
+	}
+	return prev, err
 }
 
 // Usage tells what a tenant has, with what this transaction wrote.

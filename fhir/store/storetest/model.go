@@ -13,7 +13,8 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// model is the obvious engine. Rows are only ever appended to log, so a reader's state is a length.
+// model is the obvious engine. Rows are only ever appended to log, so a reader's state is a length; a purge makes
+// another log.
 type model struct {
 	epoch string
 	now   func() time.Time
@@ -27,7 +28,9 @@ type model struct {
 	byKey   map[fhir.Key][]store.Seq // the rows of each key, in order
 	lastOf  map[fhir.Type]store.Seq
 	request map[string]store.Seq
-	changed chan struct{} // closed and replaced when log grows, and when the store closes
+	horizon store.Seq
+	held    map[store.Version]bool // replaced by a copy when it changes, as log is where a row in it does
+	changed chan struct{}          // closed and replaced when log grows, and when the store closes
 	closed  bool
 	grants  uint64
 }
@@ -59,6 +62,7 @@ func (m *model) reopen() *model {
 	defer m.mu.Unlock()
 	again.epoch, again.grants = m.epoch, m.grants
 	again.log, again.byKey, again.lastOf, again.request = m.log, m.byKey, m.lastOf, m.request
+	again.horizon, again.held = m.horizon, m.held
 	again.queue.state, again.index.shelves = m.queue.state, m.index.shelves
 	return again
 }
@@ -71,12 +75,12 @@ func (m *model) View(ctx context.Context, fn func(store.Reader) error) error {
 		return err
 	}
 	m.mu.Lock()
-	closed, rows := m.closed, len(m.log)
+	closed, r := m.closed, m.reader()
 	m.mu.Unlock()
 	if closed {
 		return store.ErrClosed
 	}
-	return fn(&modelReader{m: m, committed: rows})
+	return fn(&r)
 }
 
 func (m *model) Update(ctx context.Context, origin store.Origin, fn func(store.Writer) error) (store.Commit, error) {
@@ -89,16 +93,16 @@ func (m *model) Update(ctx context.Context, origin store.Origin, fn func(store.W
 		return store.Commit{}, err
 	}
 	m.mu.Lock()
-	closed, rows := m.closed, len(m.log)
+	closed, r := m.closed, m.reader()
 	now := fhir.Millis(m.now())
-	if rows > 0 && now.Before(m.log[rows-1].Resource.Updated) {
+	if rows := len(m.log); rows > 0 && now.Before(m.log[rows-1].Resource.Updated) {
 		now = m.log[rows-1].Resource.Updated
 	}
 	m.mu.Unlock()
 	if closed {
 		return store.Commit{}, store.ErrClosed
 	}
-	w := &modelWriter{modelReader: modelReader{m: m, committed: rows}, origin: origin, now: now}
+	w := &modelWriter{modelReader: r, origin: origin, now: now}
 	if err := fn(w); err != nil {
 		return store.Commit{}, err
 	}
@@ -173,7 +177,7 @@ func (m *model) Check(ctx context.Context, progress func(done, total uint64)) er
 	err := m.View(ctx, func(r store.Reader) error {
 		total := uint64(r.Last())
 		for c, err := range r.Changes(0) {
-			if err == nil {
+			if err == nil && !c.Purged {
 				err = checkBody(c.Resource)
 			}
 			if err != nil {

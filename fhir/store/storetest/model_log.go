@@ -17,7 +17,15 @@ import (
 type modelReader struct {
 	m         *model
 	committed int
+	log       []store.Change // those first rows
+	horizon   store.Seq
+	held      map[store.Version]bool
 	own       []store.Change
+}
+
+// reader reads what stands now. m.mu is held.
+func (m *model) reader() modelReader {
+	return modelReader{m: m, committed: len(m.log), log: m.log, horizon: m.horizon, held: m.held}
 }
 
 func (r *modelReader) Last() store.Seq { return store.Seq(r.committed + len(r.own)) }
@@ -35,9 +43,16 @@ func (r *modelReader) row(seq store.Seq) store.Change {
 		c.End = r.Last()
 		return c
 	}
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
-	return r.m.log[seq-1]
+	return r.log[seq-1]
+}
+
+// resource returns what a row that is known to be there wrote.
+func (r *modelReader) resource(seq store.Seq) (*fhir.Resource, error) {
+	c := r.row(seq)
+	if c.Purged {
+		return nil, &store.PurgedError{Key: c.Resource.Key, Version: c.Resource.Version, Updated: c.Resource.Updated}
+	}
+	return c.Resource, nil
 }
 
 // rows returns the places of a key's versions, in order.
@@ -64,7 +79,7 @@ func (r *modelReader) Read(key fhir.Key, at store.Seq) (*fhir.Resource, error) {
 	if n == 0 {
 		return nil, store.ErrNotFound
 	}
-	return r.row(rows[n-1]).Resource, nil
+	return r.resource(rows[n-1])
 }
 
 func (r *modelReader) Version(key fhir.Key, version uint64) (*fhir.Resource, error) {
@@ -72,7 +87,7 @@ func (r *modelReader) Version(key fhir.Key, version uint64) (*fhir.Resource, err
 	if version == 0 || version > uint64(len(rows)) {
 		return nil, store.ErrNotFound
 	}
-	return r.row(rows[version-1]).Resource, nil
+	return r.resource(rows[version-1])
 }
 
 func (r *modelReader) Type(tenant string, t fhir.Type, after string, at store.Seq) iter.Seq2[*fhir.Resource, error] {
@@ -83,10 +98,10 @@ func (r *modelReader) Type(tenant string, t fhir.Type, after string, at store.Se
 				continue
 			}
 			res, err := r.Read(fhir.Key{Tenant: tenant, Type: t, ID: id}, at)
-			if errors.Is(err, store.ErrNotFound) || err == nil && res.Deleted {
+			if errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrPurged) || err == nil && res.Deleted {
 				continue
 			}
-			if !yield(res, err) {
+			if !yield(res, err) || err != nil {
 				return
 			}
 		}
@@ -136,7 +151,7 @@ func (r *modelReader) History(scope store.Scope, before store.Seq) iter.Seq2[sto
 			k := c.Resource.Key
 			in := k.Tenant == scope.Tenant &&
 				(scope.Type == "" || k.Type == scope.Type) && (scope.ID == "" || k.ID == scope.ID)
-			if in && !yield(c, nil) {
+			if in && !c.Purged && !yield(c, nil) {
 				return
 			}
 		}

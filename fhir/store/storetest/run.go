@@ -40,6 +40,7 @@ func (e engine) run(t *testing.T) {
 		{"type", typeTests},
 		{"history", historyTests},
 		{"usage", usageTests},
+		{"purge", purgeTests},
 		{"wait", waitTests},
 		{"queue", queueTests},
 		{"attempts", attemptTests},

@@ -62,9 +62,9 @@ var logTests = []promise{
 				id, fhir.Instant(first.Time), text)
 		}
 		want := []row{
-			{1, 2, fhir.Create, origin, version{patient("a"), 1, first.Time, false, stamped("a", "one")}},
-			{2, 2, fhir.Create, origin, version{patient("b"), 1, first.Time, false, stamped("b", "two")}},
-			{3, 3, fhir.Delete, store.Origin{}, version{patient("a"), 2, second.Time, true, ""}},
+			{1, 2, fhir.Create, origin, version{patient("a"), 1, first.Time, false, stamped("a", "one")}, false},
+			{2, 2, fhir.Create, origin, version{patient("b"), 1, first.Time, false, stamped("b", "two")}, false},
+			{3, 3, fhir.Delete, store.Origin{}, version{patient("a"), 2, second.Time, true, ""}, false},
 		}
 		if diff := cmp.Diff(want, f.rows(t)); diff != "" {
 			t.Error(diff)

@@ -26,6 +26,7 @@ var modelTests = []promise{
 				"write":  p.write,
 				"read":   p.read,
 				"queue":  p.queue,
+				"purge":  p.purge,
 				"reopen": func(*rapid.T) { p.engine, p.model = f.reopen(t, p.engine), p.model.reopen() },
 				"":       p.compare,
 			})
@@ -71,7 +72,7 @@ func (p *pair) same(what string, engine, model any) {
 
 // text turns an error into what can be compared.
 func text(err error) string {
-	for _, known := range []error{store.ErrNotFound, store.ErrRepeated, errRefused} {
+	for _, known := range []error{store.ErrPurged, store.ErrNotReplaced, store.ErrNotFound, store.ErrRepeated, errRefused} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}
@@ -217,6 +218,7 @@ func (p *pair) compare(rt *rapid.T) {
 				for _, c := range all {
 					rows = append(rows, rowOf(c))
 				}
+				kept = append(kept, forgotten(r))
 				return err
 			}),
 			db.Queue().View(p.ctx, func(r store.QueueReader) (err error) {

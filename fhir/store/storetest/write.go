@@ -99,10 +99,11 @@ type row struct {
 	Interaction fhir.Interaction
 	Origin      store.Origin
 	Resource    version
+	Purged      bool
 }
 
 func rowOf(c store.Change) row {
-	return row{c.Seq, c.End, c.Interaction, c.Origin, versionOf(c.Resource)}
+	return row{c.Seq, c.End, c.Interaction, c.Origin, versionOf(c.Resource), c.Purged}
 }
 
 // name is a version as the tests write it: type/id/version, with a + for a tombstone.
