@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -24,6 +25,9 @@ func Decode(text []byte, into any) error {
 	if errors.Is(err, io.EOF) {
 		return nil // nothing but comments
 	}
+	if e, ok := errors.AsType[*time.ParseError](err); ok {
+		return fmt.Errorf("%.40q must be %s", e.Value, date)
+	}
 	wrong, ok := errors.AsType[*yaml.TypeError](err)
 	if !ok {
 		return err
@@ -35,10 +39,12 @@ func Decode(text []byte, into any) error {
 	return errors.Join(problems...)
 }
 
+const date = "a date, as in 2027-01-31, or a date and time with its zone"
+
 // unknownKey and wrongKind match the decoder's sentences, which speak of Go's types.
 var (
 	unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
-	wrongKind  = regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal (?:!!\w+ ?)?(.*) into (\S+)$`)
+	wrongKind  = regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal (?:!!\w+ ?)?(.*) into (.+)$`)
 )
 
 // plain says a decoder's sentence in the words of the file's author.
@@ -55,7 +61,7 @@ func plain(text string) string {
 	case kind == "time.Duration":
 		want = "a time with its unit, as in 30s"
 	case kind == "time.Time":
-		want = "a date, as in 2027-01-31"
+		want = date
 	case kind == "string":
 		want = "a text"
 	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):

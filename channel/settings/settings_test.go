@@ -38,7 +38,6 @@ ours:
   rate: much
   on: perhaps
   wait: soon
-  until: 3
   list: none
   inner: none
   nmae: x
@@ -49,21 +48,33 @@ ours:
 	lines := strings.Split(err.Error(), "\n")
 	slices.Sort(lines)
 	want := []string{
-		"line 10: `none` must be a mapping of keys to values",
-		"line 11: no key nmae is known here",
+		"line 10: no key nmae is known here",
 		"line 3: this must be a text",
 		"line 4: `many` must be a whole number",
 		"line 5: `much` must be a number",
 		"line 6: `perhaps` must be true or false",
 		"line 7: `soon` must be a time with its unit, as in 30s",
-		"line 8: `3` must be a date, as in 2027-01-31",
-		"line 9: `none` must be a list",
+		"line 8: `none` must be a list",
+		"line 9: `none` must be a mapping of keys to values",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)
 	}
 	if got.Others["others"] == nil {
 		t.Error("other keys were not read")
+	}
+}
+
+// A time that is none ends the reading.
+func TestDecode_noTime(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"ours: {until: then}":  `"then" must be a date, as in 2027-01-31, or a date and time with its zone`,
+		"ours: {until: [now]}": "line 1: this must be a date, as in 2027-01-31, or a date and time with its zone",
+	} {
+		if err := settings.Decode([]byte(text), new(file)); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
