@@ -29,7 +29,7 @@ func CheckAppend(r *fhir.Resource, i fhir.Interaction, now time.Time) error {
 		err = fmt.Errorf("a tombstone is what a delete writes, and nothing else; this is a %s", i)
 	case r.Deleted != (len(r.JSON) == 0):
 		err = errors.New("a version has JSON, a tombstone has none")
-	case !r.Updated.Equal(now):
+	case !r.Updated.Equal(now), r.Updated.Location() != time.UTC: // readers may get r itself
 		err = fmt.Errorf("lastUpdated is %s, and the transaction's time %s", fhir.Instant(r.Updated), fhir.Instant(now))
 	}
 	if err != nil {

@@ -108,7 +108,8 @@ type Writer interface {
 	// Now is meta.lastUpdated of everything that this transaction writes. It never goes back along Seq.
 	Now() time.Time
 	// Append writes a version. r.Updated must be Now, and r.Version one above the newest of its key. The
-	// End of the transaction's own rows grows with each Append. It fails with ErrRepeated.
+	// End of the transaction's own rows grows with each Append. It fails with ErrRepeated. Readers may get r itself, so
+	// nothing in it may change any more.
 	Append(r *fhir.Resource, i fhir.Interaction) error
 }
 
@@ -135,7 +136,7 @@ type DB interface {
 	// Lease grants a lane to the caller until ctx ends.
 	Lease(ctx context.Context, name string) (Lease, error)
 	// Purge removes the content of versions that were replaced, and returns when that is durable. What it can't do
-	// it does none of. Whether anybody needs a version still is its caller's business (Keeper).
+	// it does none of. Whether anybody needs a version still is its caller's business (package retention).
 	Purge(ctx context.Context, p Purge) (Purged, error)
 	// Queue is the other half.
 	Queue() Queue

@@ -26,6 +26,7 @@ type DB struct {
 	queueWrites          *committer
 
 	grants atomic.Uint32
+	recent recent
 
 	mu      sync.Mutex // guards what follows
 	last    store.Seq
@@ -63,8 +64,13 @@ func (db *DB) Queue() store.Queue { return queue{db} }
 // View runs fn on the newest state.
 func (db *DB) View(ctx context.Context, fn func(store.Reader) error) error {
 	return db.view(ctx, db.resources, func(tx *bbolt.Tx) error {
-		return fn(&logReader{source: &committed{tx: tx}, sealing: db.sealing})
+		r := db.reader(&committed{tx: tx})
+		return fn(&r)
 	})
+}
+
+func (db *DB) reader(s source) logReader {
+	return logReader{source: s, sealing: db.sealing, recent: &db.recent}
 }
 
 func (db *DB) view(ctx context.Context, file *bbolt.DB, fn func(*bbolt.Tx) error) error {
@@ -105,7 +111,7 @@ func (db *DB) Update(ctx context.Context, origin store.Origin, fn func(store.Wri
 	}
 	var commit store.Commit
 	err := db.logWrites.do(ctx, func(o *overlay) error {
-		w, err := newLogWriter(o, origin, db.clock, db.sealing)
+		w, err := db.newLogWriter(o, origin)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 type logReader struct {
 	source
 	sealing Sealing
+	recent  *recent   // nil: everything is read from the file
 	first   store.Seq // the first row of the transaction that is being written; 0 if there is none
 }
 
@@ -33,6 +34,9 @@ func (r *logReader) row(seq store.Seq) (store.Change, error) {
 }
 
 func (r *logReader) decode(seq store.Seq, v []byte) (store.Change, error) {
+	if c, ok := r.recent.get(seq, len(v)); ok {
+		return c, nil
+	}
 	c, err := decodeRow(seq, v, r.sealing)
 	if err == nil && r.first > 0 && seq >= r.first {
 		c.End = r.Last()

@@ -16,12 +16,12 @@ type logWriter struct {
 	origin store.Origin
 	now    time.Time
 	last   store.Seq
-	rows   [][]byte // its own, in order
+	rows   [][]byte // its own, in order, as overlay.rows ends with them
 	usage  tally    // with its own rows; nil: none yet, or it can't be counted
 }
 
-func newLogWriter(o *overlay, origin store.Origin, clock func() time.Time, s Sealing) (*logWriter, error) {
-	w := &logWriter{logReader: logReader{source: o, sealing: s}, o: o, origin: origin, now: fhir.Millis(clock())}
+func (db *DB) newLogWriter(o *overlay, origin store.Origin) (*logWriter, error) {
+	w := &logWriter{logReader: db.reader(o), o: o, origin: origin, now: fhir.Millis(db.clock())}
 	k, v := o.before(logBucket, numbered(nil, math.MaxUint64), nil)
 	if k == nil {
 		return w, nil
@@ -61,6 +61,7 @@ func (w *logWriter) Append(r *fhir.Resource, i fhir.Interaction) error {
 	w.last++
 	row := encodeRow(r, i, w.origin, w.sealing)
 	w.rows = append(w.rows, row)
+	w.o.rows = append(w.o.rows, recentRow{Change: store.Change{Seq: w.last, Interaction: i, Origin: w.origin, Resource: r}, encoded: len(row)})
 	seq := uint64(w.last)
 	for _, put := range [...]struct {
 		bucket     string
@@ -83,8 +84,10 @@ func (w *logWriter) finish() (store.Commit, error) {
 	if len(w.rows) == 0 {
 		return store.Commit{}, nil
 	}
+	own := w.o.rows[len(w.o.rows)-len(w.rows):]
 	for i, row := range w.rows {
 		setRowsBehind(row, uint32(len(w.rows)-1-i))
+		own[i].End = w.last
 	}
 	err := w.usage.put(func(key, value []byte) error { return w.o.put(usageBucket, key, value) }, w.last)
 	if err != nil {

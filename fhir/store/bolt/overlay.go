@@ -17,6 +17,8 @@ type overlay struct {
 	buckets map[string]*sheet
 	size    int // bytes written
 	journal []change
+	rows    []recentRow // of the log, in order
+	settled int         // how many of those can't be undone any more
 }
 
 // sheet is what was written to one bucket.
@@ -136,11 +138,12 @@ func (o *overlay) undo() {
 			s.entries = slices.Delete(s.entries, i, i+1)
 		}
 	}
+	o.rows = o.rows[:o.settled]
 	o.settle()
 }
 
 // settle keeps all writes so far.
-func (o *overlay) settle() { o.journal = o.journal[:0] }
+func (o *overlay) settle() { o.journal, o.settled = o.journal[:0], len(o.rows) }
 
 func (o *overlay) get(bucket string, key []byte) ([]byte, bool) {
 	if s := o.buckets[bucket]; s != nil {

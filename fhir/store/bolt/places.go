@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 
 	"go.etcd.io/bbolt"
@@ -33,23 +32,17 @@ func (db *DB) begin() {
 
 // grown takes in what a group has made durable, and tells those who Wait.
 func (db *DB) grown(o *overlay) {
-	rows := o.sheet(logBucket).entries
-	if len(rows) == 0 {
+	if len(o.rows) == 0 {
 		return
 	}
-	last := store.Seq(lastNumber(rows[len(rows)-1].key))
+	db.recent.add(o.rows)
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for _, e := range o.sheet(typeBucket).entries {
-		_, rest, _ := bytes.Cut(e.key, []byte{0})
-		t, _, _ := bytes.Cut(rest, []byte{0})
-		// The last of them that a tenant has is its newest, but another tenant's may be newer.
-		if seq := store.Seq(lastNumber(e.key)); seq > db.lastOf.newest[fhir.Type(t)] {
-			db.lastOf.newest[fhir.Type(t)] = seq
-		}
+	for _, row := range o.rows {
+		db.lastOf.newest[row.Resource.Key.Type] = row.Seq
 	}
-	if last > db.last && !db.closing {
-		db.last = last
+	if !db.closing {
+		db.last = o.rows[len(o.rows)-1].Seq
 		close(db.changed)
 		db.changed = make(chan struct{})
 	}
