@@ -118,7 +118,7 @@ func (d *Deliverer) rearmStep(ctx context.Context, l *lane, current Current, now
 	var skip, reset []store.Notification
 	for _, n := range p.rows {
 		switch {
-		case current.SkipBacklog && n.Updated.Before(current.Armed):
+		case current.SkipBacklog && n.Updated.Before(current.Armed) && n.Began.Before(current.Armed): // not what was asked for since
 			skip = append(skip, n)
 		case !n.Began.IsZero() && n.Began.Before(current.Armed):
 			n.Tries, n.Spared, n.Began, n.Next = 0, 0, time.Time{}, time.Time{}
