@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What the victim of TestAttack_secrets keeps.
@@ -296,7 +295,7 @@ func TestAttack_secrets(t *testing.T) {
 			s.must(200, "POST", "/Subscription/"+id+"/$ping", "")
 		}
 		s.must(201, "PUT", "/Patient/p", `{"resourceType":"Patient","id":"p"}`)
-		s.owner.await(t, 20*time.Second, "both", func(got []notification) bool { return len(got) >= 4 })
+		s.owner.await(t, "both", func(got []notification) bool { return len(got) >= 4 })
 		eventually(t, "an attempt of each", func() bool {
 			return strings.Contains(string(s.must(200, "GET", "/Subscription/victim/$deliveries?status=delivered", "").body), `"total":1`)
 		})
@@ -327,6 +326,7 @@ func TestAttack_secrets(t *testing.T) {
 	})
 
 	s.must(201, "PUT", "/Basic/end", `{"resourceType":"Basic","id":"end","code":{"text":"x"}}`)
+	s.matched(t)
 	eventually(t, "the end of the deliveries", func() bool {
 		return strings.Contains(string(s.must(200, "GET", "/Subscription/$deliveries?status=owed&_count=1", "").body), `"total":0`) || len(s.other.all()) > 0
 	})

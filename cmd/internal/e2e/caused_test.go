@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestRedeliver_whatALinkCausedKeepsItsIdentity: an Observation enters the criteria because its patient changed. Its
@@ -19,7 +18,7 @@ func TestRedeliver_whatALinkCausedKeepsItsIdentity(t *testing.T) {
 	p.must(http.StatusCreated, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p"}`)
 	p.must(http.StatusCreated, http.MethodPut, "/Observation/o", `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"}}`)
 	p.must(http.StatusOK, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p","gender":"female"}`)
-	r.await(t, 20*time.Second, "the observation that entered", atLeast(1))
+	r.await(t, "the observation that entered", atLeast(1))
 	first := r.all()[0]
 	for _, path := range []string{"/Observation/o/$deliveries", "/Subscription/s/$deliveries?resource=Observation/o", "/Subscription/s/$deliveries"} {
 		eventually(t, path, func() bool {
@@ -28,7 +27,7 @@ func TestRedeliver_whatALinkCausedKeepsItsIdentity(t *testing.T) {
 		})
 	}
 	p.must(http.StatusAccepted, http.MethodPost, "/Subscription/s/$redeliver?delivery="+first.id, "")
-	r.await(t, 20*time.Second, "the same once more", atLeast(2))
+	r.await(t, "the same once more", atLeast(2))
 	if again := r.all()[1]; again.id != first.id || again.sequence != first.sequence || again.resource != first.resource {
 		t.Errorf("sent again %s, number %d, of %s; it was %s, %d, %s", again.id, again.sequence, again.resource, first.id, first.sequence, first.resource)
 	}

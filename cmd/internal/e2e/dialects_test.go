@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"fhirhook/channel/resthook"
 	"fhirhook/cmd/internal/app"
@@ -59,7 +58,7 @@ func TestDialects_operatorsOwn(t *testing.T) {
 		{"DELETE", "/in/DiagnosticReport/r", "diagnostic_reports.deleted"},
 		{"POST", "/in", "ping"},
 	}
-	got := r.await(t, 20*time.Second, "what acme sends", atLeast(len(want)+3))
+	got := r.await(t, "what acme sends", atLeast(len(want)+3))
 	byEvent := map[string]notification{}
 	defaults := 0
 	for _, n := range got {
@@ -114,7 +113,7 @@ func TestDialects_operatorsOwn(t *testing.T) {
 	}
 	p.stop()
 	start(t, data, with)
-	r.await(t, 20*time.Second, "what was owed meanwhile", func(got []notification) bool {
+	r.await(t, "what was owed meanwhile", func(got []notification) bool {
 		for _, n := range got {
 			if n.subscription == named && strings.HasPrefix(n.resource, "DiagnosticReport/s/") {
 				return true

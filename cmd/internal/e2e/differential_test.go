@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestMeaning_notifiedEqualsFoundEqualsModel writes a random history of creates, updates, deletes and revivals
@@ -67,7 +66,7 @@ func TestMeaning_notifiedEqualsFoundEqualsModel(t *testing.T) {
 			owed++
 		}
 	}
-	got := r.await(t, 60*time.Second, "what is owed", atLeast(owed))
+	got := r.await(t, "what is owed", atLeast(owed))
 	for _, n := range got {
 		event := n.subscription + " " + n.resource
 		if !expected[event] {

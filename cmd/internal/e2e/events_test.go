@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func TestServer_eventPatterns(t *testing.T) {
 		}
 		return all
 	}
-	got := byPath(r.await(t, 20*time.Second, "all notifications", func(got []notification) bool {
+	got := byPath(r.await(t, "all notifications", func(got []notification) bool {
 		total := 0
 		for _, list := range byPath(got) {
 			total += len(strings.Fields(list))
@@ -139,7 +140,9 @@ func TestServer_settingsOfOtherServers(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	moved := newReceiver(t, nil)
-	first := make(chan struct{})
+	first, updated := make(chan struct{}), make(chan struct{}) // each is closed once
+	goOn := sync.OnceFunc(func() { close(updated) })
+	defer goOn()
 	var failed atomic.Bool
 	r := newReceiver(t, func(w http.ResponseWriter, q *http.Request) {
 		switch {
@@ -149,6 +152,7 @@ func TestServer_settingsOfOtherServers(t *testing.T) {
 			http.Redirect(w, q, moved.URL, http.StatusFound)
 		case failed.CompareAndSwap(false, true): // /latest
 			close(first)
+			<-updated // before the retry, however long that takes
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -158,11 +162,12 @@ func TestServer_settingsOfOtherServers(t *testing.T) {
 	p.must(http.StatusCreated, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p","gender":"male"}`)
 	select {
 	case <-first:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patient):
 		t.Fatal("nothing was sent")
 	}
 	p.must(http.StatusOK, http.MethodPut, "/Patient/p", `{"resourceType":"Patient","id":"p","gender":"female"}`)
-	got := r.await(t, 20*time.Second, "all notifications", func(got []notification) bool { return len(got) >= 2+2+3 })
+	goOn()
+	got := r.await(t, "all notifications", func(got []notification) bool { return len(got) >= 2+2+3 })
 	for i, n := range slices.DeleteFunc(got, func(n notification) bool { return n.path != "/latest" }) {
 		version, gender := []string{"1", "1", "2"}[i], []string{"male", "female", "female"}[i]
 		if n.resource != "Patient/p/_history/"+version || !strings.Contains(string(n.body), gender) || strings.Contains(string(n.body), "versionId") {
@@ -171,10 +176,10 @@ func TestServer_settingsOfOtherServers(t *testing.T) {
 	}
 	for id, want := range map[string]string{gone: `"valueInteger":410`, elsewhere: "the redirect was not followed"} {
 		var body string
-		deadline := time.Now().Add(10 * time.Second)
-		for strings.Count(body, `"valueCode":"delivered"`) < 4 && time.Now().Before(deadline) { // records come in batches
+		eventually(t, "the record of both", func() bool { // it comes in batches
 			body = string(p.must(http.StatusOK, http.MethodGet, "/Subscription/"+id+"/$deliveries", "").body)
-		}
+			return strings.Count(body, `"valueCode":"delivered"`) >= 4
+		})
 		if !strings.Contains(body, want) || strings.Count(body, `"valueCode":"delivered"`) != 4 { // the state of each, and of its attempt
 			t.Errorf("%s is not in %s", want, body)
 		}

@@ -35,7 +35,8 @@ func TestKill_nothingIsLost(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	acknowledged := map[string]bool{}
-	for round := range rounds {
+	round := 0
+	for ; round < rounds || len(acknowledged) < rounds; round++ { // more of them where little is written before each
 		if round > 0 {
 			server = start(t, data, quick)
 		}
@@ -44,20 +45,17 @@ func TestKill_nothingIsLost(t *testing.T) {
 		}
 	}
 	server = start(t, data, quick)
-	got := r.await(t, 2*time.Minute, "what is owed after the last kill", func(got []notification) bool {
+	got := r.await(t, "what is owed after the last kill", func(got []notification) bool {
 		return len(missing(acknowledged, got)) == 0 && gapless(got)
 	})
 	retries, duplicates := judge(t, got)
 	t.Logf("%d rounds: %d writes acknowledged, %d notifications owed for them, 0 lost; %d retries, %d duplicates, each with its first id and number",
-		rounds, len(acknowledged), 2*len(acknowledged), retries, duplicates)
-	if len(acknowledged) < rounds {
-		t.Errorf("only %d writes were acknowledged in %d rounds: the load is too small to mean anything", len(acknowledged), rounds)
-	}
+		round, len(acknowledged), 2*len(acknowledged), retries, duplicates)
 	if code := server.stop(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, server.log)
 	}
 	if err := app.Check(t.Context(), data, app.Keys{}, func(uint64, uint64) {}); err != nil {
-		t.Errorf("the store is not sound after %d kills: %v", rounds, err)
+		t.Errorf("the store is not sound after %d kills: %v", round, err)
 	}
 }
 

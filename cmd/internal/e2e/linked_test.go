@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // linkedCase is a row of criteria/testdata/linked.tsv.
@@ -123,7 +122,7 @@ func TestMeaning_linkedCriteriaNotifyOfWhatTheyFind(t *testing.T) {
 			t.Errorf("%s finds %v, want %v", c.criteria, found, c.want)
 		}
 	}
-	got := r.await(t, 20*time.Second, "all notifications", func(got []notification) bool {
+	got := r.await(t, "all notifications", func(got []notification) bool {
 		return len(got) >= total && slices.ContainsFunc(got, func(n notification) bool { return n.subscription == sentinel })
 	})
 	notified := map[string][]string{}

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestServer_knowsItselfByAllNamesOfLoopback refers to a Patient under a name of the server that is not the one
@@ -28,7 +27,7 @@ func TestServer_knowsItselfByAllNamesOfLoopback(t *testing.T) {
 	found := []string{observation("Patient/1"), observation(other + "/Patient/1"), observation(p.base + "/Patient/1")}
 	observation("http://elsewhere.example/fhir/R4/Patient/1")
 
-	got := receiver.await(t, 20*time.Second, "four Subscriptions, three Observations", atLeast(12))
+	got := receiver.await(t, "four Subscriptions, three Observations", atLeast(12))
 	for _, n := range got {
 		if strings.Contains(string(n.body), "elsewhere") {
 			t.Errorf("notified of a reference to another server: %s", n.body)

@@ -81,7 +81,7 @@ func TestServer_endpointsWithTokensThroughAProxy(t *testing.T) {
 		if got := r.Header.Get("Authorization"); got != "Bearer "+word {
 			t.Errorf("the endpoint got %q", got)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patient):
 		t.Fatalf("nothing arrived; %s", p.must(http.StatusOK, http.MethodGet, "/Subscription/"+id+"/$deliveries", "").body)
 	}
 	told := string(p.must(http.StatusOK, http.MethodPost, "/Subscription/"+id+"/$ping", "").body)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // patch sends a JSON Patch and returns the status and the answer.
@@ -54,7 +53,7 @@ func TestPatch_ofASubscriptionKeepsItsSecret(t *testing.T) {
 		}
 	}
 	server.create("DiagnosticReport", report)
-	for _, n := range receiver.await(t, 10*time.Second, "the report", atLeast(1)) {
+	for _, n := range receiver.await(t, "the report", atLeast(1)) {
 		if got, want := n.header.Get("X-Signature"), signature("abc", n.body); got != want {
 			t.Errorf("X-Signature %q, want %q", got, want)
 		}

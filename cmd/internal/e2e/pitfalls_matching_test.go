@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // pitfallCriteria are criteria that servers are known to get wrong, with a resource that each finds and one that it
@@ -78,7 +77,7 @@ func TestPitfall_criteria(t *testing.T) {
 		x.put(fmt.Sprintf("%s/no-%d", typ(i), i), ","+c.no)
 	}
 	x.put("Patient/sentinel", `,"name":[{"family":"Sentinel"}]`)
-	x.r.await(t, 20*time.Second, "what was written last", func(got []notification) bool { return len(reads(got, "/last")) == 1 })
+	x.r.await(t, "what was written last", func(got []notification) bool { return len(reads(got, "/last")) == 1 })
 	for i, c := range pitfallCriteria {
 		t.Run(c.name, func(t *testing.T) {
 			for name, wanted := range map[string]bool{"yes": c.yes != "", "no": false} {

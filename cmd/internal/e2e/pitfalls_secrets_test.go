@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"fhirhook/cmd/internal/app"
 )
@@ -100,7 +99,7 @@ func TestPitfall_secretsNeverShown(t *testing.T) {
 		response.Body.Close()
 		said[path] = string(text)
 	}
-	watched := watcher.await(t, 10*time.Second, "what is notified of the Subscription itself", func(got []notification) bool { return len(reads(got, "/watch")) >= 3 })
+	watched := watcher.await(t, "what is notified of the Subscription itself", func(got []notification) bool { return len(reads(got, "/watch")) >= 3 })
 	for _, n := range watched {
 		said[fmt.Sprintf("the notification of %s (%d)", n.resource, n.sequence)] = string(n.body) + fmt.Sprint(n.header)
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	importing "fhirhook/cmd/internal/load"
 )
@@ -47,7 +46,7 @@ func reads(got []notification, path string) (all []string) {
 // that whatever should not come would have come before.
 func (x *trap) expect(path string, want ...string) {
 	x.t.Helper()
-	got := reads(x.r.await(x.t, 20*time.Second, path, func(got []notification) bool { return len(reads(got, path)) >= len(want) }), path)
+	got := reads(x.r.await(x.t, path, func(got []notification) bool { return len(reads(got, path)) >= len(want) }), path)
 	if !slices.Equal(got, want) {
 		x.t.Errorf("%s got\n\t%s\nwant\n\t%s", path, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
@@ -77,7 +76,7 @@ func TestPitfall_headerValueHoldsColons(t *testing.T) {
 	x := newTrap(t)
 	x.create("Subscription", with(x.r.URL+"/a", "Referer: https://clinic.example:8443/a?b=c:d", "X-Time:12:30:00"))
 	x.put("Patient/p", "")
-	got := x.r.await(t, 10*time.Second, "the notification", atLeast(1))[0].header
+	got := x.r.await(t, "the notification", atLeast(1))[0].header
 	if got.Get("Referer") != "https://clinic.example:8443/a?b=c:d" || got.Get("X-Time") != "12:30:00" {
 		t.Errorf("Referer %q, X-Time %q", got.Get("Referer"), got.Get("X-Time"))
 	}
@@ -87,7 +86,7 @@ func TestPitfall_duplicateHeaderNames(t *testing.T) {
 	x := newTrap(t)
 	x.create("Subscription", with(x.r.URL+"/a", "X-Tag: one", "X-Other: x", "X-Tag: two", "x-tag: three"))
 	x.put("Patient/p", "")
-	got := x.r.await(t, 10*time.Second, "the notification", atLeast(1))[0].header
+	got := x.r.await(t, "the notification", atLeast(1))[0].header
 	if want := []string{"one", "two", "three"}; !slices.Equal(got.Values("X-Tag"), want) {
 		t.Errorf("X-Tag %q, want %q", got.Values("X-Tag"), want)
 	}
@@ -131,7 +130,7 @@ func TestPitfall_subscription1001OfATenant(t *testing.T) {
 	}
 	x.must(http.StatusOK, http.MethodPost, "", `{"resourceType":"Bundle","type":"transaction","entry":[`+strings.Join(entries, ",")+`]}`)
 	x.put("Patient/p", `,"gender":"female"`)
-	got := x.r.await(t, 20*time.Second, "a notification to each", atLeast(many))
+	got := x.r.await(t, "a notification to each", atLeast(many))
 	paths := map[string]bool{}
 	for _, n := range got {
 		paths[n.path] = true
@@ -147,7 +146,7 @@ func TestPitfall_twoWithTheSameCriteria(t *testing.T) {
 		x.create("Subscription", set(x.r.URL+"/same", "Patient?gender=female", strict))
 	}
 	x.put("Patient/p", `,"gender":"female"`)
-	got := x.r.await(t, 10*time.Second, "both", atLeast(2))
+	got := x.r.await(t, "both", atLeast(2))
 	if got[0].id == got[1].id || got[0].subscription == got[1].subscription || got[0].sequence != 1 || got[1].sequence != 1 {
 		t.Errorf("%s number %d of %s and %s number %d of %s", got[0].id, got[0].sequence, got[0].subscription, got[1].id, got[1].sequence, got[1].subscription)
 	}

@@ -107,8 +107,8 @@ func (o output) next(t *testing.T) []byte {
 			t.Fatal("the program ended")
 		}
 		return line
-	case <-time.After(20 * time.Second):
-		t.Fatal("the program wrote nothing within 20 s")
+	case <-time.After(patient):
+		t.Fatalf("the program wrote nothing within %s", patient)
 	}
 	return nil
 }

@@ -48,8 +48,8 @@ func (k *kit) next(t *testing.T) shown.Verdict {
 	select {
 	case v := <-k.verdicts:
 		return v
-	case <-time.After(20 * time.Second):
-		t.Fatal("the receiver got nothing within 20 s")
+	case <-time.After(patient):
+		t.Fatalf("the receiver got nothing within %s", patient)
 		return shown.Verdict{}
 	}
 }
@@ -79,6 +79,7 @@ func subscriptionTo(endpoint, criteria, secret, dialect string) string {
 		"channel":{"type":"rest-hook","endpoint":"` + endpoint + `","payload":"application/fhir+json"},"extension":[
 		{"url":"https://fhirhook.dev/StructureDefinition/subscription-secret","valueString":"` + secret + `"},
 		{"url":"https://fhirhook.dev/StructureDefinition/subscription-dialect","valueCode":"` + dialect + `"},
+		{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-timeout","valueUnsignedInt":60},
 		{"url":"https://fhirhook.dev/StructureDefinition/subscription-retry","valueString":"100ms,200ms"}]}`
 }
 
@@ -337,7 +338,7 @@ func newRelay(t *testing.T, target string) *relay {
 // await waits for so many requests.
 func (r *relay) await(t *testing.T, n int) []captured {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(patient)
 	for {
 		r.mu.Lock()
 		got := slices.Clone(r.got)
@@ -348,7 +349,7 @@ func (r *relay) await(t *testing.T, n int) []captured {
 		select {
 		case <-r.change:
 		case <-late:
-			t.Fatalf("%d requests within 20 s, want %d", len(got), n)
+			t.Fatalf("%d requests within %s, want %d", len(got), patient, n)
 		}
 	}
 }

@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"fhirhook/cmd/internal/app"
+	"fhirhook/fhir/rest"
 )
 
 // TestKill_aRedeliveryGoesOn kills the server again and again while it sends everything once more. The job goes
@@ -28,7 +30,7 @@ func TestKill_aRedeliveryGoesOn(t *testing.T) {
 		page := string(server.must(200, "GET", "/Subscription/s/$deliveries?status=owed", "").body)
 		return strings.Contains(page, `"total":0`)
 	}
-	r.await(t, time.Minute, "the first deliveries", atLeast(many))
+	r.await(t, "the first deliveries", atLeast(many))
 	eventually(t, "the end of the first deliveries", settled)
 	first := map[int]string{}
 	for _, n := range r.all() {
@@ -38,7 +40,7 @@ func TestKill_aRedeliveryGoesOn(t *testing.T) {
 	at := server.must(202, "POST", "/Subscription/s/$redeliver?sequence=1-&rate=100", "").header.Get("Content-Location")
 	_, path, _ := strings.Cut(at, "/fhir/R4")
 	for round := range 6 {
-		r.await(t, time.Minute, "some of it again", atLeast(before+8*(round+1)))
+		r.await(t, "some of it again", atLeast(before+8*(round+1)))
 		server.kill()
 		server = start(t, data, quick)
 	}
@@ -69,16 +71,26 @@ func TestKill_aRedeliveryGoesOn(t *testing.T) {
 	}
 }
 
+// matched waits until the server knows whom to notify of everything that was written.
+func (p *process) matched(t *testing.T) {
+	t.Helper()
+	eventually(t, "the matcher's end", func() bool {
+		a, err := http.Get(strings.TrimSuffix(p.base, rest.Prefix) + "/readyz")
+		r, err := readAnswer(a, err)
+		return err == nil && strings.Contains(string(r.body), " 0 changes behind")
+	})
+}
+
 // eventually waits for what nothing announces.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	again, deadline := time.NewTicker(50*time.Millisecond), time.After(time.Minute)
+	again, deadline := time.NewTicker(50*time.Millisecond), time.After(patient)
 	defer again.Stop()
 	for !holds() {
 		select {
 		case <-again.C:
 		case <-deadline:
-			t.Fatalf("%s: not within a minute", what)
+			t.Fatalf("%s: not within %s", what, patient)
 		}
 	}
 }

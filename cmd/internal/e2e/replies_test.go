@@ -44,8 +44,12 @@ func recorded(t *testing.T, cases []replyCase) {
 		if endpoint == "" {
 			endpoint = channeltest.New(t).Otherwise(c.step).URL("/hook")
 		}
-		ids[i] = server.create("Subscription", set(endpoint, "Patient", ours+`retry "valueString":"1m,1h"`,
-			`http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-timeout "valueUnsignedInt":1`))
+		timeout := "60" // seconds, of what answers
+		if c.class == "timeout-reply" {
+			timeout = "2"
+		}
+		ids[i] = server.create("Subscription", set(endpoint, "Patient", ours+`retry "valueString":"1h,1h"`, // one attempt, however long the test takes
+			`http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-timeout "valueUnsignedInt":`+timeout))
 	}
 	server.create("Patient", `{"resourceType":"Patient","name":[{"family":"Quell"}]}`)
 	for i, c := range cases {
@@ -196,7 +200,7 @@ func TestDelivery_nonsenseBecomesARecord(t *testing.T) {
 		{"a certificate that nobody signed", nil, selfSigned(t), 0, "tls", ""},
 		{"no reply at all", channeltest.Hang(), "", 0, "timeout-reply", ""},
 		{"hanging up", channeltest.HangUp(), "", 0, "reset", ""},
-		{"nothing that listens", nil, refusing(t), 0, "refused", ""},
+		{"nothing that listens", nil, refusing, 0, "refused", ""},
 		{"a name without an address", nil, "http://no-such-host.invalid/hook", 0, "dns", ""},
 	})
 }
@@ -234,15 +238,4 @@ func expired(t *testing.T) string {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s.URL
-}
-
-// refusing is a URL where nothing listens: its port was just given back.
-func refusing(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String() + "/hook"
 }

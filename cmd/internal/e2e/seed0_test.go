@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The product page's two requests, with the tokens that it lost put back: resourceType, brackets, a real
@@ -47,7 +46,7 @@ func TestSeed0_subscriptionReportNotification(t *testing.T) {
 	}
 	server.create("DiagnosticReport", strings.Replace(report, "completed", "final", 1))
 
-	for _, n := range plain.await(t, 10*time.Second, "reports to the plain receiver", atLeast(reports)) {
+	for _, n := range plain.await(t, "reports to the plain receiver", atLeast(reports)) {
 		if got := n.header.Get("Authorization"); got != "Bearer secret-token-abc-123" {
 			t.Errorf("Authorization %q, want what channel.header says", got)
 		}
@@ -56,7 +55,7 @@ func TestSeed0_subscriptionReportNotification(t *testing.T) {
 		}
 	}
 	seen := map[int]bool{}
-	for _, n := range signed.await(t, 10*time.Second, "reports to the signed receiver", atLeast(reports)) {
+	for _, n := range signed.await(t, "reports to the signed receiver", atLeast(reports)) {
 		if got, want := n.header.Get("X-Signature"), signature("abc", n.body); got != want {
 			t.Errorf("X-Signature %q, want %q", got, want)
 		}

@@ -36,6 +36,7 @@ func TestTrail_attemptsAreAuditEvents(t *testing.T) {
 	}
 	server.must(201, "PUT", "/AuditEvent/own", `{"resourceType":"AuditEvent","id":"own","type":{"code":"rest"},"recorded":"2026-01-01T00:00:00Z",
 		"agent":[{"requestor":true}],"source":{"observer":{"display":"clinic"}},"entity":[{"what":{"reference":"Subscription/s"}}]}`)
+	server.matched(t)
 	eventually(t, "the end of the deliveries", func() bool {
 		return strings.Contains(string(server.must(200, "GET", "/Subscription/$deliveries?status=owed", "").body), `"total":0`)
 	})

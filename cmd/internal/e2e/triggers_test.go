@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -101,7 +100,7 @@ func TestServer_triggers(t *testing.T) {
 		}
 		return all
 	}
-	got := unique(r.await(t, 20*time.Second, "all notifications", func(got []notification) bool {
+	got := unique(r.await(t, "all notifications", func(got []notification) bool {
 		all := unique(got)
 		for _, n := range all {
 			if n.subscription == sentinel {
@@ -186,7 +185,7 @@ func TestServer_tellsOfWhatEntersThroughLinks(t *testing.T) {
 		has:   "Patient/p/_history/1 update",
 		plain: "Observation/a/_history/2 update",
 	}
-	got := r.await(t, 20*time.Second, "all notifications", atLeast(4))
+	got := r.await(t, "all notifications", atLeast(4))
 	for id, w := range want {
 		var list []string
 		for _, n := range got {

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"fhirhook/fhir/rest"
 )
@@ -89,7 +88,7 @@ func TestSeed1_literalRequests(t *testing.T) {
 		t.Errorf("%v", sent)
 	}
 	p.beside(http.StatusNotFound, "POST", "/webhook-events", seed1Ping)
-	ping := eventOf(t, receiver.await(t, 10*time.Second, "the ping", atLeast(1))[0])
+	ping := eventOf(t, receiver.await(t, "the ping", atLeast(1))[0])
 	if ping.Event != "ping" || ping.ID != sent["id"] || ping.Payload != nil {
 		t.Errorf("%+v", ping)
 	}
@@ -106,7 +105,7 @@ func TestSeed1_literalRequests(t *testing.T) {
 	p.must(http.StatusOK, "PUT", "/Encounter/"+encounter, `{"resourceType":"Encounter","id":"`+encounter+`","status":"finished","class":{"code":"AMB"}}`)
 	p.must(http.StatusNoContent, "DELETE", "/Encounter/"+encounter, "")
 	got := map[int]string{}
-	for _, n := range receiver.await(t, 10*time.Second, "four events", atLeast(5)) {
+	for _, n := range receiver.await(t, "four events", atLeast(5)) {
 		if n.sequence == 0 {
 			continue
 		}
@@ -138,7 +137,7 @@ func TestWebhooks_deliverWhatTheyName(t *testing.T) {
 	patient := p.create("Patient", `{"resourceType":"Patient"}`)
 	p.must(http.StatusNoContent, "DELETE", "/Patient/"+patient, "")
 	names := map[string]bool{}
-	for _, n := range receiver.await(t, 10*time.Second, "three events", atLeast(3)) {
+	for _, n := range receiver.await(t, "three events", atLeast(3)) {
 		names[n.header.Get("X-Clinik-Event")] = true
 		if got := n.header.Get("X-Clinik-Signature"); got != signature(secret, n.body) {
 			t.Errorf("the signature %s is not by the secret that was shown", got)
