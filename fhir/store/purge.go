@@ -8,7 +8,7 @@ import (
 	"fhirhook/fhir"
 )
 
-// ErrPurged says that a version existed and is no longer kept: its time was over (Keeper). It is an ErrNotFound too,
+// ErrPurged says that a version existed and is no longer kept: its time was over (package retention). It is an ErrNotFound too,
 // for to most who look for a version it comes to the same. Whoever asks for a version to learn whether there was
 // a later one has to tell them apart.
 var ErrPurged = fmt.Errorf("no longer kept: %w", ErrNotFound)

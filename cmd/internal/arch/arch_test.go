@@ -38,6 +38,7 @@ var layers = map[string]rule{
 	"criteria":              {level: 3, foreign: []string{"github.com/cockroachdb/apd/", "golang.org/x/text/"}},
 	"fhir/store":            {level: 2},
 	"fhir/store/durable":    {level: 0},
+	"fhir/store/retention":  {level: 3},
 	"fhir/store/seal":       {level: 1},
 	"fhir/store/bolt":       {level: 3, foreign: []string{"go.etcd.io/bbolt", "github.com/google/uuid"}},
 	"fhir/store/storetest":  {level: 3, foreign: []string{"github.com/google/go-cmp/", "pgregory.net/rapid", "github.com/google/uuid"}},

@@ -38,6 +38,9 @@ type model struct {
 // NewModel makes an empty store in memory.
 func NewModel() store.DB { return newModel(time.Now) }
 
+// NewModelAt makes one with another clock.
+func NewModelAt(now func() time.Time) store.DB { return newModel(now) }
+
 func newModel(now func() time.Time) *model {
 	m := &model{
 		epoch:   uuid.NewString(),
