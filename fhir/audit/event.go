@@ -110,7 +110,7 @@ func event(key fhir.Key, at time.Time, r row, site string) *fhir.Resource {
 		Recorded: fhir.Instant(at),
 		Outcome:  outcome(r.Status),
 		Agent:    [1]agent{r.agent(action)},
-		Source:   source{Site: shown(site), Observer: reference{Display: "fhirhook"}, Type: [1]coding{{sourceSystem, "4", "Application Server"}}},
+		Source:   source{Site: fhir.Text(site), Observer: reference{Display: "fhirhook"}, Type: [1]coding{{sourceSystem, "4", "Application Server"}}},
 		Entity:   r.entities(),
 	}
 	if r.Status >= http.StatusBadRequest {
@@ -129,7 +129,7 @@ func event(key fhir.Key, at time.Time, r row, site string) *fhir.Resource {
 
 func texts(all ...string) (some []string) {
 	for _, s := range all {
-		if s = shown(s); s != "" {
+		if s = fhir.Text(s); s != "" {
 			some = append(some, s)
 		}
 	}
@@ -180,13 +180,13 @@ func outcome(status int) string {
 
 // agent is who called. Data flows to whoever reads, and from whoever writes.
 func (r row) agent(action string) agent {
-	a := agent{Type: concept{[1]coding{{dicomSystem, "110153", "Source Role ID"}}}, Requestor: true, AltID: shown(r.Subject)}
+	a := agent{Type: concept{[1]coding{{dicomSystem, "110153", "Source Role ID"}}}, Requestor: true, AltID: fhir.Text(r.Subject)}
 	if action == "R" || action == "E" {
 		a.Type = concept{[1]coding{{dicomSystem, "110152", "Destination Role ID"}}}
 	}
 	switch {
 	case a.AltID != "":
-		a.Who = &reference{Identifier: &identifier{shown(r.Issuer), a.AltID}}
+		a.Who = &reference{Identifier: &identifier{fhir.Text(r.Issuer), a.AltID}}
 	case r.Open:
 		a.Who = &reference{Display: "anyone: no authentication is configured"}
 	default:
@@ -204,7 +204,7 @@ func (r row) agent(action string) agent {
 // entities are the request, what it was about, and what was searched for.
 func (r row) entities() []*entity {
 	request := &entity{Type: &coding{System: requestSystem, Code: "XrequestId"}}
-	if id := shown(r.Request); id != "" {
+	if id := fhir.Text(r.Request); id != "" {
 		request.What = &reference{Identifier: &identifier{Value: id}}
 	}
 	add := func(name, value string) {
@@ -212,7 +212,7 @@ func (r row) entities() []*entity {
 			request.Detail = append(request.Detail, detail{name, value})
 		}
 	}
-	add("method", shown(r.Method))
+	add("method", fhir.Text(r.Method))
 	add("status", strconv.Itoa(r.Status))
 	if r.Entry > 0 {
 		add("entry", strconv.Itoa(r.Entry))
@@ -245,14 +245,4 @@ func (r row) entities() []*entity {
 		all = append(all, &entity{What: &reference{Display: r.About}, Type: &coding{System: resourceSystem, Code: typ}})
 	}
 	return all
-}
-
-// shown is a text that comes from outside, without what R4 allows in no string (datatypes.html#string).
-func shown(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
-			return '\uFFFD'
-		}
-		return r
-	}, s))
 }

@@ -3,7 +3,6 @@ package operate
 import (
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"fhirhook/fhir"
@@ -29,16 +28,8 @@ func (o *output) text(name, member, value string) {
 	}
 }
 
-// string writes a text that may come from outside, as a receiver's answer does: without what R4 allows in no
-// string (datatypes.html#string).
-func (o *output) string(name, value string) {
-	o.text(name, "valueString", strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
-			return '\uFFFD'
-		}
-		return r
-	}, value))
-}
+// string writes a text that may come from outside, as a receiver's answer does.
+func (o *output) string(name, value string) { o.text(name, "valueString", fhir.Text(value)) }
 
 func (o *output) code(name, value string) { o.text(name, "valueCode", value) }
 func (o *output) flag(name string, value bool) {

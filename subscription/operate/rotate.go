@@ -85,7 +85,7 @@ func (d *Desk) rotateSecret(ctx context.Context, r rest.OperationRequest) (rest.
 		return rest.OperationAnswer{}, err
 	}
 	var o output
-	o.string("secret", key)
+	o.text("secret", "valueString", key)
 	o.instant("previous-until", until)
 	return rest.OperationAnswer{Status: http.StatusOK, Body: o.parameters(""), Resource: saved.Resource}, nil
 }

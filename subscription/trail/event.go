@@ -2,7 +2,6 @@ package trail
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"fhirhook/fhir"
@@ -60,7 +59,7 @@ func event(key fhir.Key, a store.Attempt, site string) *fhir.Resource {
 	w.text("outcome", outcome(a))
 	w.text("outcomeDesc", description(a))
 	w.raw(`,"agent":[{"name":"` + server + `","requestor":false}],"source":{`)
-	if site = shown(site); site != "" {
+	if site = fhir.Text(site); site != "" {
 		w.raw(`"site":`)
 		w.quote(site)
 		w.raw(`,`)
@@ -97,7 +96,7 @@ func outcome(a store.Attempt) string {
 
 // description is the error class, and the beginning of what was answered, or why it came to this.
 func description(a store.Attempt) string {
-	reply := shown(a.Reply)
+	reply := fhir.Text(a.Reply)
 	switch {
 	case a.Class == "":
 		return reply
@@ -106,16 +105,6 @@ func description(a store.Attempt) string {
 	default:
 		return a.Class + ": " + reply
 	}
-}
-
-// shown is a text that may come from outside, without what R4 allows in no string (datatypes.html#string).
-func shown(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
-			return '\uFFFD'
-		}
-		return r
-	}, s))
 }
 
 // writer writes JSON.
@@ -168,7 +157,7 @@ func (w *writer) details(a store.Attempt) {
 		w.raw(`}`)
 		opening = `,`
 	}
-	detail("id", shown(a.ID))
+	detail("id", fhir.Text(a.ID))
 	if a.Number > 0 {
 		detail("sequence", strconv.FormatUint(a.Number, 10))
 	}
@@ -180,11 +169,11 @@ func (w *writer) details(a store.Attempt) {
 	if a.Status > 0 {
 		detail("status", strconv.Itoa(a.Status))
 	}
-	detail("error-class", shown(a.Class))
+	detail("error-class", fhir.Text(a.Class))
 	if !a.Next.IsZero() {
 		detail("next-try", fhir.Instant(a.Next))
 	}
-	detail("cause", shown(a.Cause))
+	detail("cause", fhir.Text(a.Cause))
 	w.raw(`]`)
 }
 
