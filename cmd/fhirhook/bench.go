@@ -27,6 +27,9 @@ type benchCmd struct {
 	ReceiverDelay    time.Duration `help:"How long receivers take to answer." default:"0s" env:"-"`
 	ReceiverFailures float64       `help:"Share of the requests that receivers answer with 500." default:"0" env:"-"`
 	Hanging          int           `help:"How many Subscriptions of the fan-out have a receiver that never answers." default:"0" env:"-"`
+	Stored           int           `help:"Resources that are stored beforehand, some in two versions." default:"0" env:"-"`
+	Owed             int           `help:"Notifications that are owed beforehand. What is measured then is how long the server takes to be ready, and its memory." default:"0" env:"-"`
+	Lanes            int           `help:"With --owed: how many of the Subscriptions owe them." default:"1000" env:"-"`
 	Data             string        `help:"Folder of the server's store, which is kept; it must be empty or a benchmark's. Default: a new one, removed in the end." env:"-" placeholder:"DIR"`
 
 	Duration time.Duration `help:"How long a slice of load is." default:"5s" env:"-"`
@@ -47,6 +50,7 @@ type benchCmd struct {
 	Deliveries bool     `help:"Compare deliveries alone with a bare loop that signs and POSTs." env:"-"`
 	Standard   bool     `help:"Make the runs of docs/performance.md and print targets." env:"-"`
 	Only       []string `help:"With --standard: only this run (repeatable)." env:"-" placeholder:"NAME" sep:"none"`
+	Scale      bool     `help:"With --standard: the runs of scale, too, whose folders take long to prepare; --data keeps them." env:"-"`
 	List       bool     `help:"With --standard: print what the runs are, and make none." env:"-"`
 
 	JSON    bool   `name:"json" help:"Print JSON, for scripts." env:"-"`
@@ -76,6 +80,9 @@ func (c *benchCmd) options(ctx context.Context) (bench.Options, error) {
 			Serve: func(data string, extra ...string) *exec.Cmd {
 				return run(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", data}, extra...)...)
 			},
+			Import: func(data string, files ...string) *exec.Cmd {
+				return run(append([]string{"import", "--dev", "--data", data}, files...)...)
+			},
 			Role:   func(role, options string) *exec.Cmd { return run("bench-role", role, options) },
 			Target: strings.TrimRight(c.Target, "/"), Token: c.Token, ReceiverListen: c.ReceiverListen, ReceiverURL: c.ReceiverURL,
 			Drain: c.Drain,
@@ -83,6 +90,7 @@ func (c *benchCmd) options(ctx context.Context) (bench.Options, error) {
 		Knobs: bench.Knobs{
 			Writers: c.Writers, Subscriptions: c.Subscriptions, FanOut: c.FanOut, Match: c.Match, Body: c.Body,
 			Delay: c.ReceiverDelay, Failures: c.ReceiverFailures, Hanging: c.Hanging, Data: data,
+			Stored: c.Stored, Owing: c.Owed, Lanes: c.Lanes,
 		},
 		Floor: c.Floor, Compare: c.Compare, Against: c.Against, Pairs: c.Pairs, Rate: c.Rate,
 		Duration: c.Duration, Warmup: c.Warmup, Writes: c.Writes, Profile: c.Profile, Name: "bench",
@@ -139,8 +147,8 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 // check finds flags that don't go together.
 func (c *benchCmd) check() error {
 	var wrong []error
-	if (c.List || len(c.Only) > 0) && !c.Standard {
-		wrong = append(wrong, errors.New("--list and --only are of --standard"))
+	if (c.List || c.Scale || len(c.Only) > 0) && !c.Standard {
+		wrong = append(wrong, errors.New("--list, --scale and --only are of --standard"))
 	}
 	if c.Standard && (c.Deliveries || c.Compare || c.Floor || len(c.Against) > 0 || c.Target != "" || c.HTML != "") {
 		wrong = append(wrong, errors.New("--standard says itself what it compares: leave out --deliveries, --compare, --floor, --against, --target and --html"))
@@ -181,7 +189,7 @@ func (c *benchCmd) standard(ctx context.Context, o bench.Options, s streams, lin
 	var table bench.Table
 	var told error
 	lost := 0
-	err := bench.RunStandards(ctx, c.Only, o.Setup, c.Profile, &table, func(r *bench.Report) {
+	err := bench.RunStandards(ctx, bench.StandardRuns{Only: c.Only, Scale: c.Scale, Data: o.Knobs.Data, Profile: c.Profile}, o.Setup, &table, func(r *bench.Report) {
 		line.Clear()
 		lost += r.Lost()
 		told = errors.Join(told, c.tell(r, s.out))

@@ -26,6 +26,8 @@ type Setup struct {
 	// Serve is the command of a server on a folder, with extra flags, and Role that of a process that does ServeRole.
 	Serve func(data string, extra ...string) *exec.Cmd
 	Role  func(role, options string) *exec.Cmd
+	// Import is the command of an import of files into a folder.
+	Import func(data string, files ...string) *exec.Cmd
 
 	Target, Token  string        // base URL of a running server, and its bearer token
 	ReceiverListen string        // where receivers listen; "": on loopback
@@ -76,10 +78,7 @@ func StartArm(ctx context.Context, name string, kind Kind, k Knobs, s Setup) (_ 
 			err = errors.Join(err, a.Close(ctx))
 		}
 	}()
-	if a.dir, err = os.MkdirTemp("", "fhirhook-bench-"); err != nil {
-		return nil, err
-	}
-	if a.log, err = os.Create(filepath.Join(a.dir, "log")); err != nil {
+	if err := a.open(); err != nil {
 		return nil, err
 	}
 	if err := a.startReceivers(ctx); err != nil {
@@ -106,6 +105,15 @@ func StartArm(ctx context.Context, name string, kind Kind, k Knobs, s Setup) (_ 
 		}
 	}
 	return a, a.startLoad(ctx)
+}
+
+// open makes the folder of everything that is removed in the end, and the log.
+func (a *Arm) open() (err error) {
+	if a.dir, err = os.MkdirTemp("", "fhirhook-bench-"); err != nil {
+		return err
+	}
+	a.log, err = os.Create(filepath.Join(a.dir, "log"))
+	return err
 }
 
 // explained adds what the processes have logged last.
@@ -182,11 +190,17 @@ func (a *Arm) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
 	var extra []string
 	if a.setup.Profile {
 		extra = append(extra, "--pprof", "127.0.0.1:0")
 	}
-	return a.run(ctx, a.setup.Serve(data, extra...))
+	if err := a.run(ctx, a.setup.Serve(data, extra...)); err != nil || a.Knobs.Stored == 0 {
+		return err
+	}
+	return a.process.caughtUp(ctx, func(doing string) { a.setup.Progress(Progress{Arm: a.Name, Doing: doing}) })
 }
 
 func (a *Arm) startFloor(ctx context.Context) error {

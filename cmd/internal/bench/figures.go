@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,7 @@ type metric struct {
 	name, unit string
 	of         func(Knobs, Result) (float64, bool)
 	whole      bool // of all slices together: files grow by steps, and memory has one peak
+	start      bool // of a run that measures starts
 }
 
 // metrics is all of them, in the order in which they are told.
@@ -105,18 +107,18 @@ var metrics = func() []metric {
 // figures are the metrics of some arms, those that at least one of them has.
 func figures(arms []ArmReport) []Figure {
 	var all []Figure
-	for _, m := range metrics {
+	for _, m := range slices.Concat(metrics, startMetrics) {
 		f := Figure{Name: m.name, Unit: m.unit}
 		var samples [][]float64
 		known := false
 		for _, a := range arms {
 			var sample []float64
-			slices := a.Slices
+			results := a.Slices
 			if m.whole {
-				slices = []Result{a.All}
+				results = []Result{a.All}
 			}
-			for _, r := range slices {
-				if v, ok := m.of(a.knobs, r); ok {
+			for _, r := range results {
+				if v, ok := m.of(a.knobs, r); ok && (m.start || r.Start == nil) {
 					sample = append(sample, v)
 				}
 			}
@@ -186,9 +188,17 @@ func (r *Report) Table(w io.Writer) error {
 	return nil
 }
 
+// starts tells whether the run measured starts.
+func (r *Report) starts() bool {
+	return len(r.Arms) > 0 && len(r.Arms[0].Slices) > 0 && r.Arms[0].Slices[0].Start != nil
+}
+
 // told says in a line how it was measured.
 func (r *Report) told() string {
 	loop := "closed loop"
+	if r.starts() {
+		loop = "starts with nothing of the folder in the page cache, and with what that start has read"
+	}
 	if r.Rate > 0 {
 		loop = "open loop at " + number(r.Rate) + " writes/s"
 	}

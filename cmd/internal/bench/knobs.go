@@ -20,12 +20,15 @@ type Knobs struct {
 	Delay         time.Duration // of a receiver's answer
 	Failures      float64       // share of the requests that receivers answer with 500
 	Hanging       int           // how many of the FanOut have a receiver that never answers; nothing is asked of those
+	Stored        int           // resources that are stored beforehand
+	Owing         int           // notifications that are owed beforehand; the run then measures starts
+	Lanes         int           // how many Subscriptions owe them
 	Data          string        // folder to use and keep; "": a new one, removed in the end
 }
 
 // DefaultKnobs are one Subscription that every write matches, a healthy receiver, and a kilobyte.
 func DefaultKnobs() Knobs {
-	return Knobs{Writers: 32, Subscriptions: 1, FanOut: 1, Match: 1, Body: 1200}
+	return Knobs{Writers: 32, Subscriptions: 1, FanOut: 1, Match: 1, Body: 1200, Lanes: 1000}
 }
 
 // Owed is how many notifications a write that matches owes, hanging receivers aside.
@@ -55,6 +58,9 @@ var knobTable = []knob{
 	},
 	share("receiver-failures", func(k *Knobs) *float64 { return &k.Failures }),
 	whole("hanging", func(k *Knobs) *int { return &k.Hanging }),
+	whole("stored", func(k *Knobs) *int { return &k.Stored }),
+	whole("owed", func(k *Knobs) *int { return &k.Owing }),
+	whole("lanes", func(k *Knobs) *int { return &k.Lanes }),
 	{"data", func(k Knobs) string { return k.Data }, func(k *Knobs, v string) error { k.Data = v; return nil }},
 }
 
@@ -126,6 +132,9 @@ func (k Knobs) Check() error {
 	no(k.Failures < 0 || k.Failures >= 1 || math.IsNaN(k.Failures), "--receiver-failures %v must lie between 0 and 1, and below 1, or nothing ever arrives", k.Failures)
 	no(k.Delay < 0, "--receiver-delay %s must not be below zero", k.Delay)
 	no(k.Hanging < 0 || k.Hanging > k.fanOut(), "--hanging %d must lie between zero and --fan-out %d", k.Hanging, k.fanOut())
+	no(k.Stored < 0, "--stored %d must not be below zero", k.Stored)
+	no(k.Owing < 0 || k.Owing > 0 && (k.Lanes < 1 || k.Owing%k.Lanes != 0), "--owed %d must be a multiple of --lanes %d, each of which owes as many", k.Owing, k.Lanes)
+	no(k.Owing > 0 && k.Lanes > k.Subscriptions, "--lanes %d are of --subscriptions %d, which must be as many at least", k.Lanes, k.Subscriptions)
 	if _, err := Body(k.Body, true); err != nil {
 		wrong = append(wrong, fmt.Errorf("--body: %w", err))
 	}

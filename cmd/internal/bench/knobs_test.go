@@ -33,12 +33,12 @@ func TestBody_isAsLongAsAsked(t *testing.T) {
 
 func TestKnobs_everyProblemIsNamed(t *testing.T) {
 	t.Parallel()
-	k := bench.Knobs{Writers: 0, Subscriptions: 2, FanOut: 3, Match: 1.5, Body: 5, Failures: 1, Delay: -1, Hanging: 9}
+	k := bench.Knobs{Writers: 0, Subscriptions: 2, FanOut: 3, Match: 1.5, Body: 5, Failures: 1, Delay: -1, Hanging: 9, Stored: -1, Owing: 7, Lanes: 3}
 	err := k.Check()
 	if err == nil {
 		t.Fatal("no problem is seen")
 	}
-	for _, want := range []string{"--writers", "--fan-out 3", "--match 1.5", "--body", "--receiver-failures 1", "--receiver-delay", "--hanging 9"} {
+	for _, want := range []string{"--writers", "--fan-out 3", "--match 1.5", "--body", "--receiver-failures 1", "--receiver-delay", "--hanging 9", "--stored -1", "--owed 7", "--lanes 3"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in %v", want, err)
 		}
@@ -50,7 +50,7 @@ func TestKnobs_everyProblemIsNamed(t *testing.T) {
 
 func TestKnobs_flagsAndAssignmentsMeanTheSame(t *testing.T) {
 	t.Parallel()
-	want := bench.Knobs{Writers: 8, Subscriptions: 100, FanOut: 10, Match: 0.25, Body: 4096, Delay: 50e6, Failures: 0.1, Hanging: 1, Data: "/somewhere"}
+	want := bench.Knobs{Writers: 8, Subscriptions: 100, FanOut: 10, Match: 0.25, Body: 4096, Delay: 50e6, Failures: 0.1, Hanging: 1, Stored: 1000, Owing: 500, Lanes: 50, Data: "/somewhere"}
 	got, flags := bench.DefaultKnobs(), want.Flags(bench.DefaultKnobs())
 	for i := 0; i < len(flags); i += 2 {
 		var err error
@@ -84,6 +84,9 @@ func TestStandards_areGoodRunsThatThePageNames(t *testing.T) {
 		}
 		if names[s.Name] || len(s.Targets) == 0 {
 			t.Errorf("%s: a name of its own, and targets", s.Name)
+		}
+		if prepared := s.Options().Knobs; s.Scale != (prepared.Stored > 0 || prepared.Owing > 0) {
+			t.Errorf("%s: what has to be prepared is a run of scale", s.Name)
 		}
 		names[s.Name] = true
 	}

@@ -100,6 +100,9 @@ func (r *Report) plots() []plot {
 	if len(writes) > 0 {
 		all = append(all, cumulated("Write: share of writes that were answered within", writes))
 	}
+	if r.starts() {
+		return all
+	}
 	return append(all, plotted("Rates over time, slices one behind the other", "s", "/s", rates))
 }
 

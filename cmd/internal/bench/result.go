@@ -20,8 +20,9 @@ type Result struct {
 	Commit  *Histogram `json:"commitToReceiptMs"` // from the write's answer until the receiver has the whole notification
 	FromDue *Histogram `json:"dueToReceiptMs"`    // from when the write should have begun until the receiver has it
 
-	Use    *Use    `json:"use,omitempty"` // nil where it can't be known
-	Series []Point `json:"series"`
+	Use    *Use     `json:"use,omitempty"`   // nil where it can't be known
+	Start  *Started `json:"start,omitempty"` // of a run that measures starts, and then nothing else
+	Series []Point  `json:"series"`
 }
 
 // Use is what the measured process took.

@@ -46,6 +46,7 @@ func (o Options) Check() error {
 		if err := other.Check(); err != nil {
 			wrong = append(wrong, fmt.Errorf("--against %s: %w", strings.Join(o.Against, " "), err))
 		}
+		no(other.Owing > 0 && o.Knobs.Owing == 0, "--against owed=%d: what is measured follows from --owed", other.Owing)
 		no(other.Data != "" && other.Data == o.Knobs.Data, "--against: two servers can't share --data %s: name another folder, or none by data=", o.Knobs.Data)
 	}
 	no(o.Duration <= 0, "--duration %s must be above zero", o.Duration)
@@ -59,6 +60,8 @@ func (o Options) Check() error {
 	target := o.Setup.Target != ""
 	no(target && (o.Floor || o.Compare || len(o.Against) > 0), "--target is measured alone: the floor and other servers would run on another machine, or beside it")
 	no(target && o.Knobs.Data != "", "--data is of a server that bench starts: leave it out with --target")
+	no((target || o.Floor || o.Compare) && o.Knobs.prepared() != Prepared{}, "--stored and --owed are of a server that bench starts: compare with --against stored=0")
+	no(o.starts() && (o.Profile != "" || o.Rate != "" && o.Rate != "0" || o.Writes != 0), "--owed measures starts, without load: leave out --rate, --writes and --profile")
 	no(target && o.Profile != "", "--profile is of processes that bench starts: leave it out with --target")
 	no(target && strings.HasSuffix(o.Rate, "%"), "--rate %s is a share of what the floor takes on this machine: with --target, name writes a second", o.Rate)
 	no(!target && (o.Setup.ReceiverListen != "" || o.Setup.ReceiverURL != ""), "--receiver-listen and --receiver-url are for --target")
@@ -96,6 +99,9 @@ func (o Options) other() (Knobs, error) {
 			continue
 		}
 		k = changed
+	}
+	if k.Data == o.Knobs.Data && k.prepared() != o.Knobs.prepared() {
+		k.Data = "" // that folder is the first one's
 	}
 	return k, errors.Join(wrong...)
 }
@@ -150,7 +156,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 			return err
 		})
 		measuring = append(measuring, func() error {
-			r, err := a.Run(ctx, s)
+			r, err := a.slice(ctx, s, o.starts())
 			report.Arms[i].Slices = append(report.Arms[i].Slices, r)
 			return err
 		})
@@ -159,7 +165,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if len(arms) > 1 {
 		rounds = o.Pairs
 	}
-	if o.Warmup > 0 {
+	if o.Warmup > 0 && !o.starts() {
 		err = Alternate(1, warming...)
 	}
 	if err == nil {
@@ -178,12 +184,27 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	return report, err
 }
 
+// starts tells whether starts are measured, and not load.
+func (o Options) starts() bool { return o.Knobs.Owing > 0 }
+
+// slice makes one slice of what the run measures.
+func (a *Arm) slice(ctx context.Context, s Slice, starts bool) (Result, error) {
+	if starts {
+		return a.startTwice(ctx)
+	}
+	return a.Run(ctx, s)
+}
+
 // start starts the arms. Those that did are returned even if one failed.
 func (o Options) start(ctx context.Context) (arms []*Arm, err error) {
 	add := func(name string, kind Kind, k Knobs) {
 		if err == nil {
 			var a *Arm
-			if a, err = StartArm(ctx, name, kind, k, o.Setup); err == nil {
+			begin := StartArm
+			if o.starts() {
+				begin = newStartArm
+			}
+			if a, err = begin(ctx, name, kind, k, o.Setup); err == nil {
 				arms = append(arms, a)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,14 +15,19 @@ type Standard struct {
 	What    string
 	Options func() Options
 	Targets []Target
+	Scale   bool // it takes a folder that is long in preparing, and is made only where that is asked for
 }
 
-// Target bounds the ratio of a figure.
+// Target bounds a figure: the ratio of the arms, or the first one's own.
 type Target struct {
 	Figure  string
+	Own     bool
 	AtLeast float64 // 0: no bound
 	AtMost  float64 // 0: no bound
 }
+
+// mostMiB is a gigabyte.
+const mostMiB = 953
 
 // Standards are the rows, in the order in which they are told.
 func Standards() []Standard {
@@ -40,42 +46,68 @@ func Standards() []Standard {
 	many.Subscriptions = 100_000
 	hundred := DefaultKnobs()
 	hundred.Subscriptions, hundred.FanOut, hundred.Hanging = 100, 100, 1
+	stored, owed := none, DefaultKnobs()
+	stored.Stored = 10_000_000
+	owed.Owing, owed.Subscriptions = 1_000_000, 100_000
 	return []Standard{
-		{"writes", "32 writers, no Subscription", run(none, compare), []Target{{Figure: "writes", AtLeast: 0.60}}},
-		{"notify", "32 writers, one Subscription that matches", run(one, compare), []Target{{Figure: "notifications", AtLeast: 0.60}}},
-		{"latency", "the same in open loop, at 30 % of what the floor takes", run(one, func(o *Options) {
+		{Name: "writes", What: "32 writers, no Subscription", Options: run(none, compare), Targets: []Target{{Figure: "writes", AtLeast: 0.60}}},
+		{Name: "notify", What: "32 writers, one Subscription that matches", Options: run(one, compare), Targets: []Target{{Figure: "notifications", AtLeast: 0.60}}},
+		{Name: "latency", What: "the same in open loop, at 30 % of what the floor takes", Options: run(one, func(o *Options) {
 			o.Compare, o.Rate = true, "30%"
-		}), []Target{{Figure: "commit to receipt p50", AtMost: 2}, {Figure: "commit to receipt p99", AtMost: 3}}},
-		{"many", "100,000 Subscriptions of which one matches, beside that one alone", run(many, func(o *Options) {
+		}), Targets: []Target{{Figure: "commit to receipt p50", AtMost: 2}, {Figure: "commit to receipt p99", AtMost: 3}}},
+		{Name: "many", What: "100,000 Subscriptions of which one matches, beside that one alone", Options: run(many, func(o *Options) {
 			o.Against = []string{"subscriptions=1"}
-		}), []Target{{Figure: "writes", AtLeast: 0.90}}},
-		{"fan-out", "each write to 1,000 Subscriptions", run(fan, func(o *Options) {
+		}), Targets: []Target{{Figure: "writes", AtLeast: 0.90}}},
+		{Name: "fan-out", What: "each write to 1,000 Subscriptions", Options: run(fan, func(o *Options) {
 			o.Compare, o.Writes, o.Warmup = true, 20, 500*time.Millisecond
-		}), []Target{{Figure: "notifications", AtLeast: 0.50}}},
-		{"fan-out-write", "the write's own time then, beside fan-out 1", run(fan, func(o *Options) {
+		}), Targets: []Target{{Figure: "notifications", AtLeast: 0.50}}},
+		{Name: "fan-out-write", What: "the write's own time then, beside fan-out 1", Options: run(fan, func(o *Options) {
 			o.Against, o.Rate, o.Duration = []string{"fan-out=1"}, "3", 10*time.Second
-		}), []Target{{Figure: "write p50", AtMost: 2}, {Figure: "write p99", AtMost: 2}}},
-		{"hanging", "1 of 100 receivers hangs: the other 99 beside 100 healthy ones", run(hundred, func(o *Options) {
+		}), Targets: []Target{{Figure: "write p50", AtMost: 2}, {Figure: "write p99", AtMost: 2}}},
+		{Name: "hanging", What: "1 of 100 receivers hangs: the other 99 beside 100 healthy ones", Options: run(hundred, func(o *Options) {
 			o.Against, o.Writes = []string{"hanging=0"}, 200
-		}), []Target{{Figure: "notifications of a healthy Subscription", AtLeast: 0.95}}},
+		}), Targets: []Target{{Figure: "notifications of a healthy Subscription", AtLeast: 0.95}}},
+		{Name: "stored", Scale: true, What: "writes into a store of 10,000,000 resources, beside an empty one", Options: run(stored, func(o *Options) {
+			o.Against = []string{"stored=0"}
+		}), Targets: []Target{{Figure: "writes", AtLeast: 0.70}, {Figure: "peak anonymous memory", Own: true, AtMost: mostMiB}}},
+		{Name: "owed", Scale: true, What: "starts with 1,000,000 owed notifications and 100,000 Subscriptions", Options: run(owed, func(o *Options) {
+			o.Against, o.Pairs = []string{"owed=0"}, 3
+		}), Targets: []Target{
+			{Figure: "start until ready, cold page cache", Own: true, AtMost: 10}, {Figure: "start until ready, warm page cache", Own: true, AtMost: 10},
+			{Figure: "anonymous memory when ready, cold page cache", Own: true, AtMost: mostMiB},
+		}},
 	}
 }
 
-// RunStandards makes the runs whose names are given, or all, and adds what they show to a table. Each report is
-// also told to a function as soon as it is there.
-func RunStandards(ctx context.Context, names []string, s Setup, profile string, table *Table, told func(*Report)) error {
+// StandardRuns choose among the standard runs.
+type StandardRuns struct {
+	Only    []string // names; none: all, but for those of scale
+	Scale   bool     // those of scale, too
+	Data    string   // folder whose subfolders are kept for the runs of scale; "": new ones, removed in the end
+	Profile string   // folder for profiles; "": none
+}
+
+// RunStandards makes runs and adds what they show to a table. Each report is also told to a function as soon as it
+// is there.
+func RunStandards(ctx context.Context, runs StandardRuns, s Setup, table *Table, told func(*Report)) error {
 	wanted := map[string]bool{}
-	for _, name := range names {
+	for _, name := range runs.Only {
 		wanted[name] = true
 	}
 	for _, one := range Standards() {
-		if len(names) > 0 && !wanted[one.Name] {
+		if !wanted[one.Name] && (len(runs.Only) > 0 || one.Scale && !runs.Scale) {
 			continue
 		}
 		delete(wanted, one.Name)
 		o := one.Options()
 		drain := o.Setup.Drain
-		o.Setup, o.Profile, o.Name = s, profile, one.Name
+		o.Setup, o.Name = s, one.Name
+		if !o.starts() {
+			o.Profile = runs.Profile
+		}
+		if one.Scale && runs.Data != "" {
+			o.Knobs.Data = filepath.Join(runs.Data, one.Name)
+		}
 		if s.Drain == 0 {
 			o.Setup.Drain = drain
 		}
@@ -110,14 +142,23 @@ func (one Standard) judge(r *Report, table *Table) {
 	}
 	for _, t := range one.Targets {
 		f := r.Find(t.Figure)
-		what := one.Name + ": " + t.Figure + " ÷ " + r.Arms[len(r.Arms)-1].Name
+		what := one.Name + ": " + t.Figure
+		var value *Spread
 		switch {
-		case f == nil || f.Ratio == nil:
+		case f != nil && t.Own:
+			value = &f.Arms[0]
+			what += ", " + f.Unit
+		case f != nil:
+			value = f.Ratio
+			what += " ÷ " + r.Arms[len(r.Arms)-1].Name
+		}
+		switch {
+		case value == nil:
 			table.AtLeast(1, 0, what, "not measured%s", lost)
 		case t.AtMost > 0:
-			table.AtMost(t.AtMost, f.Ratio.Median, what, "%v%s", *f.Ratio, lost)
+			table.AtMost(t.AtMost, value.Median, what, "%v%s", *value, lost)
 		default:
-			table.AtLeast(t.AtLeast, f.Ratio.Median, what, "%v%s", *f.Ratio, lost)
+			table.AtLeast(t.AtLeast, value.Median, what, "%v%s", *value, lost)
 		}
 	}
 	for _, name := range []string{"CPU per 1,000 notifications", "CPU per 1,000 writes"} {
