@@ -3,11 +3,13 @@ package channeltest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +46,9 @@ func (r Request) Values(name string) []string {
 	}
 	return all
 }
+
+// patience is how long a Receiver waits for what has to happen: what a busy machine never takes.
+const patience = 3 * time.Minute
 
 // Receiver is an HTTP server on loopback. Its methods may be used from any goroutine.
 type Receiver struct {
@@ -115,6 +120,9 @@ func (r *Receiver) Accept() {
 		return
 	}
 	l, err := net.Listen("tcp", r.address)
+	for began := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(began) < patience; l, err = net.Listen("tcp", r.address) {
+		<-time.After(50 * time.Millisecond) // somebody's connection may have taken the port that was closed
+	}
 	if err != nil {
 		r.tb.Fatalf("listen on %s: %v", r.address, err)
 	}
@@ -129,10 +137,10 @@ func (r *Receiver) Requests() []Request {
 	return append([]Request(nil), r.requests...)
 }
 
-// Await returns the requests once there are at least n, and fails the test if they don't come within 30 s.
+// Await returns the requests once there are at least n, and fails the test if they don't come within minutes.
 func (r *Receiver) Await(n int) []Request {
 	r.tb.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(patience)
 	for {
 		r.mu.Lock()
 		all, arrived := append([]Request(nil), r.requests...), r.arrived
@@ -143,7 +151,7 @@ func (r *Receiver) Await(n int) []Request {
 		select {
 		case <-arrived:
 		case <-late:
-			r.tb.Fatalf("%d of %d requests arrived within 30 s", len(all), n)
+			r.tb.Fatalf("%d of %d requests arrived within %s", len(all), n, patience)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func newAuthorized(t *testing.T) *authorized {
 func (a *authorized) send(t *testing.T, headers ...channel.Header) (channel.Reply, *channel.SendError) {
 	t.Helper()
 	reply, err := a.hook.Send(t.Context(), channel.Message{
-		Target: channel.Target{Endpoint: a.endpoint.URL + "/hook", Headers: headers, Timeout: 2 * time.Second}, ID: "1", Event: "ping", Test: true,
+		Target: channel.Target{Endpoint: a.endpoint.URL + "/hook", Headers: headers, Timeout: time.Minute}, ID: "1", Event: "ping", Test: true,
 	})
 	e, ok := errors.AsType[*channel.SendError](err)
 	if err != nil && !ok {
@@ -305,7 +305,7 @@ func TestOAuth_silentTokenEndpoint(t *testing.T) {
 	defer close(end)
 	a.grant = func(http.ResponseWriter, *http.Request) { <-end }
 	_, err := a.hook.Send(t.Context(), channel.Message{
-		Target: channel.Target{Endpoint: a.endpoint.URL, Timeout: 100 * time.Millisecond}, ID: "1", Event: "ping", Test: true,
+		Target: channel.Target{Endpoint: a.endpoint.URL, Timeout: time.Second}, ID: "1", Event: "ping", Test: true,
 	})
 	e, ok := errors.AsType[*channel.SendError](err)
 	if !ok || e.Class != ClassAuth || !strings.Contains(e.Hint, "in time") {

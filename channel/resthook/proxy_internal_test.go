@@ -252,7 +252,11 @@ func TestProxy_failures(t *testing.T) {
 			p.answer = tt.answer
 			z := newZone(map[string][]string{"example.com": {tt.addresses}})
 			o := NetworkOptions{Resolver: z.resolver(), Proxy: p.proxy(t, "ward:s3cret")}
-			_, err := send(t, o, channel.Target{Endpoint: "https://example.com/hook", Timeout: 200 * time.Millisecond})
+			timeout := time.Minute
+			if tt.class == ClassTimeoutConnect {
+				timeout = time.Second // in which at least the proxy is asked
+			}
+			_, err := send(t, o, channel.Target{Endpoint: "https://example.com/hook", Timeout: timeout})
 			e, ok := errors.AsType[*channel.SendError](err)
 			if !ok || e.Class != tt.class || !strings.Contains(e.Hint, tt.hint) || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "d2FyZ") {
 				t.Errorf("got %v, want %s with %q", err, tt.class, tt.hint)

@@ -109,7 +109,10 @@ func TestChannel_failures(t *testing.T) {
 				endpoint += strings.TrimPrefix(channeltest.New(t).Then(tt.step).URL("/hook"), strings.Repeat("http", len(endpoint)/5))
 			}
 			m := channeltest.Message(endpoint)
-			m.Target.Timeout = 300 * time.Millisecond
+			m.Target.Timeout = time.Minute
+			if tt.class == resthook.ClassTimeoutReply || strings.HasPrefix(tt.name, "drip") {
+				m.Target.Timeout = time.Second // in which at least the connection is made
+			}
 			reply, err := c.Send(t.Context(), m)
 			e, ok := errors.AsType[*channel.SendError](err)
 			if !ok {

@@ -98,7 +98,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	var out []byte
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for range 500 {
+	for began := time.Now(); time.Since(began) < patience; {
 		c := exec.Command("fhirhook", args[1:]...)
 		c.Env = append(os.Environ(), "FHIRHOOK_SERVER="+ts.Getenv("FHIRHOOK_SERVER"))
 		if out, err = c.CombinedOutput(); err == nil && want.Match(out) {
@@ -106,7 +106,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		<-poll.C
 	}
-	ts.Fatalf("%v did not print %s within 10 s, but\n%s%s", args[1:], args[0], out, fmt.Sprint(err))
+	ts.Fatalf("%v did not print %s within %s, but\n%s%s", args[1:], args[0], patience, out, fmt.Sprint(err))
 }
 
 // holds waits until a file that is being written matches: holds FILE PATTERN.
@@ -119,11 +119,11 @@ func holds(ts *testscript.TestScript, neg bool, args []string) {
 	var text []byte
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for range 500 {
+	for began := time.Now(); time.Since(began) < patience; {
 		if text, err = os.ReadFile(ts.MkAbs(args[0])); err == nil && want.Match(text) {
 			return
 		}
 		<-poll.C
 	}
-	ts.Fatalf("%s did not hold %s within 10 s, but %s", args[0], args[1], text)
+	ts.Fatalf("%s did not hold %s within %s, but %s", args[0], args[1], patience, text)
 }

@@ -106,7 +106,7 @@ func begin(t *testing.T, dir, command string) *background {
 func (b *background) await(t *testing.T, text string) string {
 	t.Helper()
 	var seen bytes.Buffer
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case line, ok := <-b.lines:
@@ -118,7 +118,7 @@ func (b *background) await(t *testing.T, text string) string {
 				t.Fatalf("it ended without %q:\n%s", text, seen.String())
 			}
 		case <-timeout:
-			t.Fatalf("no %q within 20 s:\n%s", text, seen.String())
+			t.Fatalf("no %q within %s:\n%s", text, patience, seen.String())
 		}
 	}
 }

@@ -157,7 +157,7 @@ func (n *night) until(pattern string, command ...string) string {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	var out []byte
-	for range 500 {
+	for began := time.Now(); time.Since(began) < patience; {
 		c := exec.Command(command[0], command[1:]...)
 		c.Env = n.env
 		if out, _ = c.CombinedOutput(); want.Match(out) {
@@ -165,7 +165,7 @@ func (n *night) until(pattern string, command ...string) string {
 		}
 		<-poll.C
 	}
-	n.t.Fatalf("%q did not print %s within 10 s, but\n%s", command, pattern, out)
+	n.t.Fatalf("%q did not print %s within %s, but\n%s", command, pattern, patience, out)
 	return ""
 }
 
@@ -185,7 +185,7 @@ func (n *night) run(line string) string {
 	if strings.HasPrefix(command, "curl ") {
 		out, err = n.curl(command)
 	} else {
-		ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 		defer cancel()
 		c := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
 		c.Dir, c.Env = n.dir, n.env

@@ -38,6 +38,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// patience is how long tests wait for what has to happen: what a busy machine never takes.
+const patience = 3 * time.Minute
+
 // await waits until a background command's first line stands in a file, and keeps its last word in $BASE.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
@@ -45,7 +48,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for range 1000 {
+	for began := time.Now(); time.Since(began) < patience; {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if line, _, found := strings.Cut(string(text), "\n"); err == nil && found {
 			words := strings.Fields(line)
@@ -54,7 +57,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		<-poll.C
 	}
-	ts.Fatalf("%s: no line within 10 s", args[0])
+	ts.Fatalf("%s: no line within %s", args[0], patience)
 }
 
 // exits runs fhirhook and wants an exit code.

@@ -79,7 +79,7 @@ func FuzzServer(f *testing.F) {
 		if w.Code == http.StatusInternalServerError || w.Code == 0 {
 			t.Errorf("%s %q, %q, %q: %d %s\n%s", method, path, header, body, w.Code, w.Body, log.String())
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s %q, %q took %v", method, path, body, took)
 		}
 	})
