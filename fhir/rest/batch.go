@@ -21,6 +21,7 @@ func (s *Server) process(ctx context.Context, c *call) (answer, error) {
 	if err := c.cond.refuse(c.code); err != nil {
 		return answer{}, err
 	}
+	c.within = newBundleTime()
 	nodes, err := s.parts(c)
 	if err != nil {
 		return answer{}, err
@@ -54,12 +55,20 @@ func (s *Server) batchEntry(ctx context.Context, c *call, i int, n tape.Node) en
 
 // runPart carries out an entry by itself.
 func (s *Server) runPart(ctx context.Context, i int, p part) entry {
-	a, err := p.route.run(s, ctx, p.call)
+	run := s.readPart
+	if p.route.code.writes() {
+		run = s.writePart
+	}
+	a, err := run(ctx, p)
 	s.note(p.call, i, p.method, a, err)
 	if err != nil {
 		return s.failedEntry(p.call, i, err)
 	}
 	return entryOf(p, a, p.call.base)
+}
+
+func (s *Server) writePart(ctx context.Context, p part) (answer, error) {
+	return p.route.run(s, ctx, p.call)
 }
 
 func (s *Server) failedEntry(c *call, i int, err error) entry {

@@ -22,6 +22,7 @@ type call struct {
 	bundle fhir.Incoming // of process
 	native []string      // Accept, of a read that wants a Binary's content
 	spent  *searchTime   // of a write: what its conditions may take
+	within *searchTime   // of an entry: what is left to its Bundle; nil: it came alone
 	extra  []Pair        // what the links of a page carry besides the search's own parameters
 
 	home    string   // the caller's own tenant

@@ -76,7 +76,7 @@ func (s *Server) part(c *call, i int, n tape.Node) (part, error) {
 	if p.route.code == process || p.route.method == http.MethodPost && t.special != "" {
 		return p, fhir.Errorf(fhir.NotSupported, entryRequest+".url", "a Bundle inside a Bundle is not processed, and a search in one is by GET")
 	}
-	p.call = &call{code: p.route.code, who: c.who, home: c.home, account: c.account, tenant: c.tenant, base: c.base, target: t, prefer: c.prefer, origin: c.origin}
+	p.call = &call{code: p.route.code, who: c.who, home: c.home, account: c.account, tenant: c.tenant, base: c.base, target: t, prefer: c.prefer, origin: c.origin, within: c.within}
 	p.call.cond, err = parseConditions(func(name string) (string, bool) {
 		v := request.Get(entryConditions[name])
 		return v.Text(), v.Exists()

@@ -32,7 +32,7 @@ func (s *Server) transaction(ctx context.Context, c *call, nodes []tape.Node) (a
 	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
 		run := transactionRun{Server: s, plan: plan, tx: tx, answers: make([]answer, len(plan.parts)), keys: make([]fhir.Key, len(plan.parts)), gone: map[int][]fhir.Key{}, agreement: agreement}
 		answers = run.answers
-		spent := newSearchTime() // of all entries together
+		spent := newSearchTime(c.within) // of all entries together
 		plan.call.spent = spent
 		for _, p := range plan.parts {
 			p.call.spent = spent
@@ -95,8 +95,10 @@ func (s *Server) planPart(ctx context.Context, plan *transactionPlan, c *call, i
 	case p.searches():
 		// It runs again behind the commit, where it sees what the transaction wrote; a search that can't run
 		// must show before.
-		_, err = p.route.run(s, ctx, p.call)
-		return err
+		return c.within.search(ctx, func(ctx context.Context) error {
+			_, err := p.route.run(s, ctx, p.call)
+			return err
+		})
 	default:
 		return nil
 	}
@@ -323,7 +325,10 @@ func (run *transactionRun) reads(ctx context.Context) error {
 		case read, vread:
 			run.answers[i], err = run.readIn(ctx, run.tx, p.call)
 		case historyInstance, historyType, historySystem:
-			run.answers[i], err = run.historyIn(ctx, run.tx, p.call)
+			err = run.plan.call.spent.search(ctx, func(ctx context.Context) error { // it walks, and others wait
+				run.answers[i], err = run.historyIn(ctx, run.tx, p.call)
+				return err
+			})
 		}
 		if err != nil {
 			return atEntry(i, err)

@@ -32,7 +32,7 @@ func (s *Server) commit(ctx context.Context, c *call) (a answer, err error) {
 		return answer{}, err
 	}
 	_, err = s.DB.Update(ctx, c.origin, func(tx store.Writer) error {
-		c.spent = newSearchTime()
+		c.spent = newSearchTime(c.within)
 		a, err = s.run(ctx, tx, w)
 		return err
 	})
