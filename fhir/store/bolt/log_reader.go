@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,6 +19,11 @@ type logReader struct {
 	sealing Sealing
 	recent  *recent   // nil: everything is read from the file
 	first   store.Seq // the first row of the transaction that is being written; 0 if there is none
+
+	// What newest found last: a write asks for it several times.
+	asked   []byte
+	version uint64
+	place   []byte
 }
 
 func (r *logReader) Last() store.Seq {
@@ -54,8 +60,12 @@ func (r *logReader) resource(seq store.Seq) (*fhir.Resource, error) {
 
 // newest returns the newest version of a resource, version 0 if it never existed.
 func (r *logReader) newest(prefix []byte) (version uint64, place []byte) {
-	k, v := r.before(versionBucket, behind(prefix), prefix)
-	return lastNumber(k), v
+	if r.asked == nil || !bytes.Equal(prefix, r.asked) {
+		r.asked = prefix
+		k, v := r.before(versionBucket, behind(prefix), prefix)
+		r.version, r.place = lastNumber(k), v
+	}
+	return r.version, r.place
 }
 
 // current returns the version of a resource that was current at a place, and its own place; version 0 if
@@ -269,8 +279,11 @@ func (r *logReader) instance(prefix []byte, before store.Seq) iter.Seq2[store.Se
 }
 
 func (r *logReader) Request(key string) (store.Seq, error) {
+	if key == "" {
+		return 0, store.ErrNotFound
+	}
 	v, ok := r.get(requestBucket, []byte(key))
-	if key == "" || !ok {
+	if !ok {
 		return 0, store.ErrNotFound
 	}
 	if len(v) != 8 {

@@ -22,19 +22,31 @@ type logWriter struct {
 
 func (db *DB) newLogWriter(o *overlay, origin store.Origin) (*logWriter, error) {
 	w := &logWriter{logReader: db.reader(o), o: o, origin: origin, now: fhir.Millis(db.clock())}
-	k, v := o.before(logBucket, numbered(nil, math.MaxUint64), nil)
-	if k == nil {
-		return w, nil
-	}
-	w.last = store.Seq(lastNumber(k))
-	t, err := rowTime(v)
+	last, t, err := o.last()
 	if err != nil {
-		return nil, fmt.Errorf("row %d of the log: %w", w.last, err)
+		return nil, err
 	}
+	w.last = last
 	if w.now.Before(t) { // the clock went back, maybe while the store was closed
 		w.now = t
 	}
 	return w, nil
+}
+
+// last is the newest row of the log and its time; 0 if there is none.
+func (o *overlay) last() (seq store.Seq, updated time.Time, err error) {
+	if n := len(o.rows); n > 0 {
+		return o.rows[n-1].Seq, o.rows[n-1].Resource.Updated, nil
+	}
+	k, v := o.before(logBucket, numbered(nil, math.MaxUint64), nil)
+	if k == nil {
+		return 0, time.Time{}, nil
+	}
+	seq = store.Seq(lastNumber(k))
+	if updated, err = rowTime(v); err != nil {
+		err = fmt.Errorf("row %d of the log: %w", seq, err)
+	}
+	return seq, updated, err
 }
 
 func (w *logWriter) Last() store.Seq { return w.last }
@@ -49,6 +61,7 @@ func (w *logWriter) Append(r *fhir.Resource, i fhir.Interaction) error {
 	if newest, _ := w.newest(key); r.Version != newest+1 {
 		return fmt.Errorf("append %s: version %d does not follow %d", r.Key, r.Version, newest)
 	}
+	w.asked = nil
 	if len(w.rows) == 0 {
 		if _, err := w.Request(w.origin.RequestKey); err == nil {
 			return store.ErrRepeated

@@ -17,6 +17,7 @@ type overlay struct {
 	buckets map[string]*sheet
 	size    int // bytes written
 	journal []change
+	spare   []entry     // allocated many at a time
 	rows    []recentRow // of the log, in order
 	settled int         // how many of those can't be undone any more
 }
@@ -94,7 +95,12 @@ func (o *overlay) put(bucket string, key, value []byte) error {
 // remove deletes a key. It keeps it.
 func (o *overlay) remove(bucket string, key []byte) { o.write(bucket, entry{key: key, deleted: true}) }
 
-func (o *overlay) write(bucket string, e entry) {
+func (o *overlay) write(bucket string, written entry) {
+	if len(o.spare) == 0 {
+		o.spare = make([]entry, 64)
+	}
+	e := &o.spare[0]
+	*e, o.spare = written, o.spare[1:]
 	s := o.buckets[bucket]
 	if s == nil {
 		s = &sheet{}
@@ -102,11 +108,11 @@ func (o *overlay) write(bucket string, e entry) {
 	}
 	s.own()
 	i, found := s.find(e.key)
-	undo := change{bucket: bucket, put: &e, size: o.size}
+	undo := change{bucket: bucket, put: e, size: o.size}
 	if found {
-		undo.old, s.entries[i] = s.entries[i], &e
+		undo.old, s.entries[i] = s.entries[i], e
 	} else {
-		s.entries = slices.Insert(s.entries, i, &e)
+		s.entries = slices.Insert(s.entries, i, e)
 	}
 	o.journal = append(o.journal, undo)
 	o.size += len(e.key) + len(e.value)
