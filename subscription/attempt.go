@@ -17,7 +17,7 @@ import (
 
 // Error classes of what fails before a request can be made.
 const (
-	classPurged  = "purged"   // the version is no longer stored
+	ClassPurged  = "purged"   // the version is no longer stored
 	classUnbuilt = "unbuilt"  // no request could be made of it, for a reason that the channel has no word for
 	classGivenUp = "given-up" // its time ran out behind an open breaker
 	classScope   = "scope"    // the Subscription may not see what would be sent
@@ -153,7 +153,7 @@ func (r result) unbuiltClass() string {
 	failure, ok := errors.AsType[*channel.SendError](r.unbuilt)
 	switch {
 	case r.purged:
-		return classPurged
+		return ClassPurged
 	case ok:
 		return failure.Class
 	default:
@@ -245,6 +245,9 @@ func latest(r store.Reader, n store.Notification) (uint64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("read the newest version of %s: %w", n.Focus, err)
 	case v.Deleted:
+		if _, err := r.Version(n.Focus, v.Version-1); errors.Is(err, store.ErrPurged) {
+			return n.Version, nil // which is kept as long as it is owed
+		}
 		return max(v.Version-1, n.Version), nil
 	default:
 		return v.Version, nil

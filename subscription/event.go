@@ -107,5 +107,8 @@ func (n *Names) fits(e resthook.Event, owed store.Notification, version func(uin
 		return true, nil // it is sent as an update, and there was none before
 	}
 	before, err := version(judged - 1)
+	if errors.Is(err, store.ErrPurged) {
+		return true, nil // it is so now, and nobody knows any more since when
+	}
 	return err == nil && !n.queries[criteriaOf(e)].Match(before, env), err
 }

@@ -13,7 +13,7 @@ func TestHint_everyClassHasOne(t *testing.T) {
 		resthook.ClassDNS, resthook.ClassRefused, resthook.ClassReset, resthook.ClassUnreachable, resthook.ClassTimeoutConnect,
 		resthook.ClassTimeoutReply, resthook.ClassTLS, resthook.ClassBlocked, resthook.ClassProxy, resthook.ClassAuth, resthook.ClassRedirect, resthook.ClassStatus2xx,
 		resthook.ClassStatus4xx, resthook.ClassStatus410, resthook.ClassStatus429, resthook.ClassStatus5xx, resthook.ClassMalformed,
-		resthook.ClassMessage, resthook.ClassLocal, classPurged, classUnbuilt, classGivenUp,
+		resthook.ClassMessage, resthook.ClassLocal, ClassPurged, classUnbuilt, classGivenUp,
 	} {
 		if Hint(class, 400) == "" {
 			t.Errorf("%s has no hint", class)

@@ -95,7 +95,7 @@ func TestDeliverer_latestVersionThatIsPurgedFailsAlone(t *testing.T) {
 		r.start()
 		synctest.Wait()
 		r.halt()
-		if a := r.attempts("s"); len(a) != 1 || a[0].State != store.Failed || a[0].Class != classPurged {
+		if a := r.attempts("s"); len(a) != 1 || a[0].State != store.Failed || a[0].Class != ClassPurged {
 			t.Errorf("%+v", a)
 		}
 	})

@@ -128,7 +128,7 @@ func TestDeliverer_whatCannotBeJudgedIsNotSent(t *testing.T) {
 		r.start()
 		synctest.Wait()
 		r.halt()
-		if a := r.attempts("s"); len(a) != 1 || a[0].State != store.Failed || a[0].Class != classPurged || len(r.channel.sent()) != 0 {
+		if a := r.attempts("s"); len(a) != 1 || a[0].State != store.Failed || a[0].Class != ClassPurged || len(r.channel.sent()) != 0 {
 			t.Errorf("%+v", a)
 		}
 	})

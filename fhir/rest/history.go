@@ -70,8 +70,10 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 		} else if err != nil {
 			return answer{}, err
 		}
-		if versions := int(newest.Version); q.all() && c.access().Entirely(p, c.target.typ) { //nolint:gosec // versions are counted from 1
-			b.total = &versions
+		if q.all() && c.access().Entirely(p, c.target.typ) {
+			if b.total, err = versions(r, newest); err != nil {
+				return answer{}, err
+			}
 		}
 		if shown {
 			only = newest
@@ -124,6 +126,21 @@ func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer
 		b.total = &total
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
+}
+
+// versions counts those of a resource that are kept; nil if that takes too long.
+func versions(r store.Reader, newest *fhir.Resource) (*int, error) {
+	n := int(newest.Version) //nolint:gosec // versions are counted from 1
+	if r.Horizon() == 0 || n == 1 {
+		return &n, nil
+	}
+	n = 0
+	for _, err := range r.History(store.Scope(newest.Key), 0) {
+		if n++; err != nil || n > maxHistoryWalk {
+			return nil, err
+		}
+	}
+	return &n, nil
 }
 
 // all tells whether a query is about every version, from the newest.

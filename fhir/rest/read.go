@@ -44,6 +44,8 @@ func (s *Server) readIn(ctx context.Context, r store.Reader, c *call) (answer, e
 		err = s.known(r, c, found)
 	}
 	switch {
+	case errors.Is(err, store.ErrPurged):
+		return answer{}, s.purged(r, c, err)
 	case errors.Is(err, store.ErrNotFound):
 		return answer{}, unknownVersion(c)
 	case err != nil:
@@ -80,6 +82,17 @@ func unknownVersion(c *call) error {
 	default:
 		return fhir.Errorf(fhir.NotFound, "", "%s does not exist", c.key())
 	}
+}
+
+// purged says of a version that it was there. A caller who may not see what it may say can't be told: nobody knows any
+// more what it said.
+func (s *Server) purged(r store.Reader, c *call, err error) error {
+	version, ok := errors.AsType[*store.PurgedError](err)
+	if !ok || !c.access().Entirely(auth.Read, c.target.typ) {
+		return unknownVersion(c)
+	}
+	// R4 http.html#vread: a version that is not supported any more SHOULD be a 404 with an explanation.
+	return fhir.Errorf(fhir.NotFound, "", "version %d of %s is no longer kept: this server keeps the content of versions for a time after they were replaced. GET %s/_history lists those it has", version.Version, c.key(), c.key())
 }
 
 func gone(c *call, r *fhir.Resource) error {

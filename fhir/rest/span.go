@@ -53,6 +53,9 @@ func (s span) shows(r store.Reader, v *fhir.Resource) (bool, error) {
 		return true, nil
 	}
 	next, err := r.Version(v.Key, v.Version+1)
+	if gone, ok := errors.AsType[*store.PurgedError](err); ok {
+		return gone.Updated.After(s.low), nil
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return true, nil
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // CheckIndex proves the index against the log: each run has the postings of its rows and no others, but for
-// rows that were replaced so long ago that it need not have them. It reports progress in rows of the log.
+// rows that were replaced so long ago that it need not have them, or are purged. It reports progress in rows of the log.
 func CheckIndex(ctx context.Context, db store.DB, defs *criteria.Definitions, progress func(done, total uint64)) error {
 	if progress == nil {
 		progress = func(uint64, uint64) {}
@@ -82,7 +82,7 @@ func sumOfRows(ctx context.Context, db store.DB, m *marker, of run, floor store.
 				if err != nil && !errors.Is(err, store.ErrNotFound) {
 					return err
 				}
-				if c.Seq <= floor && !current {
+				if c.Purged || c.Seq <= floor && !current {
 					gone[c.Seq] = true
 				} else {
 					rows = append(rows, c)

@@ -165,7 +165,9 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 				if err != nil {
 					return err
 				}
-				deaths = append(deaths, death{before, c.Seq})
+				if before > 0 {
+					deaths = append(deaths, death{before, c.Seq})
+				}
 			}
 			if size += len(c.Resource.JSON); len(rows) == absorbRows || size >= absorbBytes {
 				break
@@ -178,6 +180,9 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 	}
 	var all []posting
 	for _, c := range rows {
+		if c.Purged { // it is current at no place that is searched
+			continue
+		}
 		r := c.Resource
 		if x.o.Show != nil {
 			r = x.o.Show(r)
@@ -195,10 +200,17 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 	return newest.Seq < last, nil
 }
 
-// rowBefore finds the row of the version that a change replaced.
+// rowBefore finds the row of the version that a change replaced; 0 if that is purged, and so in no index that
+// is made now.
 func rowBefore(r store.Reader, c store.Change) (store.Seq, error) {
 	for before, err := range r.History(store.Scope(c.Resource.Key), c.Seq) {
+		if err == nil && before.Resource.Version != c.Resource.Version-1 {
+			break
+		}
 		return before.Seq, err
+	}
+	if _, err := r.Version(c.Resource.Key, c.Resource.Version-1); errors.Is(err, store.ErrPurged) {
+		return 0, nil
 	}
 	return 0, fmt.Errorf("row %d is version %d of %s, and there is none before it", c.Seq, c.Resource.Version, c.Resource.Key)
 }

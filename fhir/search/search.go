@@ -90,6 +90,8 @@ func (s *searching) place(ctx context.Context, req *Request) error {
 			s.cursor.At = r.Last()
 		} else if s.cursor.At > r.Last() {
 			return fhir.Errorf(fhir.Value, "http."+paramPage, "this page link is from a later state of the store than the present one: start again without %s", paramPage)
+		} else if s.cursor.At < r.Horizon() {
+			return fhir.Errorf(fhir.Gone, "http."+paramPage, "this page link is so old that the versions it is about are no longer kept: start again without %s", paramPage)
 		}
 		defs, err := s.engine.catalogue.At(r, req.Tenant, s.cursor.At)
 		s.engine = s.engine.using(defs)

@@ -96,7 +96,7 @@ func (s snapshot) tail(ctx context.Context, tenant string, after, at store.Seq) 
 		}
 		after = to
 	}
-	return g.tail(), nil
+	return g.tail()
 }
 
 func (s snapshot) window(ctx context.Context, low, high int64, at store.Seq) (in window, err error) {
@@ -141,6 +141,8 @@ func (s within) live(ctx context.Context, keys []fhir.Key) ([]*fhir.Resource, er
 		}
 		res, err := s.r.Read(key, s.at)
 		switch {
+		case errors.Is(err, store.ErrPurged): // it is there at this place, and nobody knows any more what it says
+			return nil, err
 		case errors.Is(err, store.ErrNotFound) || err == nil && res.Deleted:
 		case err != nil:
 			return nil, err
@@ -165,10 +167,11 @@ func (s within) rows(ctx context.Context, of scope, rows []store.Seq, at store.S
 	}
 	found := make([]*fhir.Resource, 0, len(rows))
 	for _, row := range rows {
-		res, err := rowAt(s.r, row)
+		c, err := rowAt(s.r, row)
 		if err != nil {
 			return nil, err
 		}
+		res := c.Resource
 		// The index knows rows by numbers that two tenants could share: the row itself says whose it is.
 		if res.Key.Tenant != of.tenant || res.Key.Type != of.typ || res.Deleted {
 			continue
@@ -177,33 +180,40 @@ func (s within) rows(ctx context.Context, of scope, rows []store.Seq, at store.S
 		if err != nil {
 			return nil, err
 		}
-		if current {
+		switch {
+		case current && c.Purged: // the place lies below the horizon
+			return nil, &store.PurgedError{Key: res.Key, Version: res.Version, Updated: res.Updated}
+		case current:
 			found = append(found, res)
 		}
 	}
 	return found, nil
 }
 
-func rowAt(r store.Reader, row store.Seq) (*fhir.Resource, error) {
+func rowAt(r store.Reader, row store.Seq) (store.Change, error) {
 	for c, err := range r.Changes(row - 1) {
 		if err == nil && c.Seq != row {
 			break
 		}
-		return c.Resource, err
+		return c, err
 	}
-	return nil, fmt.Errorf("row %d of the log is missing", row)
+	return store.Change{}, fmt.Errorf("row %d of the log is missing", row)
 }
 
 // isCurrent tells whether no later version stood at a place; of most resources there is none at all.
 func isCurrent(r store.Reader, res *fhir.Resource, at store.Seq) (bool, error) {
 	_, err := r.Version(res.Key, res.Version+1)
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrPurged): // there was one
+	case errors.Is(err, store.ErrNotFound):
 		return true, nil
-	}
-	if err != nil {
+	case err != nil:
 		return false, err
 	}
 	then, err := r.Read(res.Key, at)
+	if gone, ok := errors.AsType[*store.PurgedError](err); ok {
+		return gone.Version == res.Version, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -212,8 +222,10 @@ func isCurrent(r store.Reader, res *fhir.Resource, at store.Seq) (bool, error) {
 
 func (s within) tail(ctx context.Context, tenant string, after, at store.Seq) (tail, error) {
 	g := tailing{}
-	err := g.read(ctx, s.r, tenant, after, at)
-	return g.tail(), err
+	if err := g.read(ctx, s.r, tenant, after, at); err != nil {
+		return nil, err
+	}
+	return g.tail()
 }
 
 // tailing collects the newest version of each key.
@@ -235,14 +247,18 @@ func (g tailing) read(ctx context.Context, r store.Reader, tenant string, after,
 	return nil
 }
 
-func (g tailing) tail() tail {
+func (g tailing) tail() (tail, error) {
 	t := tail{}
 	for key, r := range g {
-		if !r.Deleted {
+		switch {
+		case r.Deleted:
+		case r.JSON == nil: // the place lies below the horizon
+			return nil, &store.PurgedError{Key: key, Version: r.Version, Updated: r.Updated}
+		default:
 			t[key.Type] = append(t[key.Type], r)
 		}
 	}
-	return t
+	return t, nil
 }
 
 // window halves the log, whose times never go back.
@@ -250,12 +266,12 @@ func (s within) window(_ context.Context, low, high int64, at store.Seq) (window
 	var failed error
 	behind := func(sec int64) store.Seq { // the first row that is later than the end of a second
 		return store.Seq(sort.Search(int(at), func(i int) bool {
-			r, err := rowAt(s.r, store.Seq(i)+1)
+			c, err := rowAt(s.r, store.Seq(i)+1)
 			if err != nil {
 				failed = err
 				return true
 			}
-			return r.Updated.Unix() > sec
+			return c.Resource.Updated.Unix() > sec
 		})) + 1
 	}
 	in := window{1, at}

@@ -16,7 +16,7 @@ import (
 // choice is what a step of a job found to be sent.
 type choice struct {
 	chosen []store.Notification // those without a number get one
-	lost   int                  // that can't be sent, for the log has the version no more
+	purged []delivery           // that can't be sent, for the log has the version no more
 	cursor cursor               // behind what was looked at
 	over   bool                 // there is nothing behind
 	looked bool
@@ -71,7 +71,7 @@ func (d *Desk) chooseNumbered(ctx context.Context, lane store.Lane, job record, 
 		n, err := d.again(ctx, one)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			c.lost++
+			c.purged = append(c.purged, one)
 		case err != nil:
 			return choice{}, err
 		default:

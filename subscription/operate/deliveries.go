@@ -335,27 +335,41 @@ func (d *Desk) versions(ctx context.Context, key fhir.Key, only, below uint64) (
 	err = d.o.DB.View(ctx, func(r store.Reader) error {
 		rows = rows[:0]
 		if only > 0 {
-			v, err := r.Version(key, only)
+			v, err := outline(r, key, only)
 			if errors.Is(err, store.ErrNotFound) || below > 0 && below <= only {
 				return nil
 			}
 			rows = append(rows, v)
 			return err
 		}
-		for c, err := range r.History(store.Scope{Tenant: key.Tenant, Type: key.Type, ID: key.ID}, 0) {
-			switch {
-			case err != nil:
-				return err
-			case below > 0 && c.Resource.Version >= below:
-			case len(rows) == mostVersions:
+		if below == 0 {
+			newest, err := r.Read(key, r.Last())
+			if errors.Is(err, store.ErrNotFound) {
 				return nil
-			default:
-				rows = append(rows, c.Resource)
+			} else if err != nil {
+				return err
 			}
+			below = newest.Version + 1
+		}
+		for below--; below > 0 && len(rows) < mostVersions; below-- {
+			v, err := outline(r, key, below)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, v)
 		}
 		return nil
 	})
 	return rows, err
+}
+
+// outline reads a version, of which no more than the name and the time are there if it is purged.
+func outline(r store.Reader, key fhir.Key, version uint64) (*fhir.Resource, error) {
+	v, err := r.Version(key, version)
+	if gone, ok := errors.AsType[*store.PurgedError](err); ok {
+		return &fhir.Resource{Key: gone.Key, Version: gone.Version, Updated: gone.Updated}, nil
+	}
+	return v, err
 }
 
 // ofVersion takes in what one version notified of.

@@ -63,6 +63,9 @@ func (d *Desk) explain(ctx context.Context, r rest.OperationRequest) (rest.Opera
 	if e.env, err = d.env(ctx, r.Tenant, c.Resource.Updated, c.End, s.View, caller); err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	if c.purged {
+		e.o.string("note", "the version before it is no longer kept: what depends on that is told as if there had been none")
+	}
 	if err := e.make(); err != nil {
 		return rest.OperationAnswer{}, err
 	}
@@ -75,6 +78,7 @@ type change struct {
 	stored   bool
 	judged   *fhir.Resource // the version that was written, or that a delete ended
 	previous *fhir.Resource // the one before; nil: there was none
+	purged   bool           // there was one, and it is no longer kept
 	asleep   string         // why the Subscription owed nothing at that place; "": it did
 }
 
@@ -142,6 +146,11 @@ func (d *Desk) stored(ctx context.Context, r rest.OperationRequest, v input) (*c
 				break
 			}
 		}
+		if c.Resource == nil && r.Who.Access().Unlimited() {
+			if _, err := s.Version(key, version); errors.Is(err, store.ErrPurged) {
+				return v.refuse(fhir.BusinessRule, "%s is no longer kept, so nothing can be said of it", v.text)
+			}
+		}
 		if c.Resource == nil && !r.Who.Access().Unlimited() {
 			return fhir.Errorf(fhir.NotFound, v.at, "there is no %s", v.text) // as of what may not be seen
 		} else if c.Resource == nil {
@@ -152,7 +161,7 @@ func (d *Desk) stored(ctx context.Context, r rest.OperationRequest, v input) (*c
 			return nil
 		}
 		before, err := s.Version(key, c.Resource.Version-1)
-		if errors.Is(err, store.ErrNotFound) {
+		if c.purged = errors.Is(err, store.ErrPurged); errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		if err == nil && !before.Deleted {

@@ -75,11 +75,16 @@ func (d *Desk) count(ctx context.Context, r rest.OperationRequest, job record) (
 		if err != nil {
 			return rest.OperationAnswer{}, err
 		}
-		job.Total += len(c.chosen) + c.lost
+		job.Total += len(c.chosen) + len(c.purged)
+		job.Purged += len(c.purged)
 		job.Cursor, job.Over = c.cursor, c.over
 	}
 	var o output
 	o.number("total", uint64(job.Total))
+	if job.Purged > 0 {
+		o.number("purged", uint64(job.Purged))
+		o.string("note", purgedNote)
+	}
 	return rest.OperationAnswer{Status: http.StatusOK, Body: o.parameters("")}, nil
 }
 

@@ -42,10 +42,13 @@ type record struct {
 	Ended  time.Time `json:"ended,omitzero"`
 	Rate   float64   `json:"rate,omitempty"` // per second; 0: as fast as the lane goes
 
-	Counted bool `json:"counted"` // Total is complete
-	Total   int  `json:"total"`   // to be sent
-	Done    int  `json:"done"`    // delivered
-	Failed  int  `json:"failed"`  // ended otherwise
+	Counted bool `json:"counted"`          // Total is complete
+	Total   int  `json:"total"`            // to be sent
+	Done    int  `json:"done"`             // delivered
+	Failed  int  `json:"failed"`           // ended otherwise
+	Purged  int  `json:"purged,omitempty"` // of those, what is no longer kept, and was not sent
+
+	foreseen int // what is known to be purged when the job is asked for; not stored
 
 	Selection selection     `json:"selection"`
 	Cursor    cursor        `json:"cursor"`
@@ -130,6 +133,10 @@ func (r record) parameters(id string) []byte {
 		count int
 	}{{"total", r.Total}, {"done", r.Done}, {"failed", r.Failed}} {
 		o.number(n.name, uint64(n.count))
+	}
+	if purged := max(r.Purged, r.foreseen); purged > 0 {
+		o.number("purged", uint64(purged))
+		o.string("note", purgedNote)
 	}
 	o.instant("begun", r.Begun)
 	o.instant("ended", r.Ended)

@@ -32,7 +32,8 @@ func (d *Desk) redeliver(ctx context.Context, r rest.OperationRequest) (rest.Ope
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
-	if _, err := d.sending(ctx, r.Key()); err != nil {
+	s, err := d.sending(ctx, r.Key())
+	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
 	if err := d.bind(ctx, laneOf(r.Key()), in.all("delivery"), &job.Selection); err != nil {
@@ -41,6 +42,11 @@ func (d *Desk) redeliver(ctx context.Context, r rest.OperationRequest) (rest.Ope
 	if dry {
 		return d.count(ctx, r, job)
 	}
+	first, err := d.choose(ctx, laneOf(r.Key()), s, job, mostChosen)
+	if err != nil {
+		return rest.OperationAnswer{}, err
+	}
+	job.foreseen = len(first.purged)
 	return d.start(ctx, r, job)
 }
 

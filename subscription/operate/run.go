@@ -9,6 +9,7 @@ import (
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/store"
+	"fhirhook/subscription"
 )
 
 // How jobs go on.
@@ -226,12 +227,18 @@ func (d *Desk) advance(ctx context.Context, k jobKey, seen record, c choice, now
 		}
 		switch {
 		case !job.Counted:
-			job.Total += len(c.chosen) + c.lost
+			job.Total += len(c.chosen) + len(c.purged)
 			if job.Over {
 				job.Counted, job.Over, job.Cursor = true, false, cursor{}
 			}
 		default:
-			job.Failed += c.lost
+			for _, one := range c.purged {
+				if err := w.Record(one.purged(now)); err != nil {
+					return err
+				}
+			}
+			job.Failed += len(c.purged)
+			job.Purged += len(c.purged)
 			for _, n := range c.chosen {
 				out, err := d.owe(w, n, now)
 				if err != nil {
@@ -248,6 +255,18 @@ func (d *Desk) advance(ctx context.Context, k jobKey, seen record, c choice, now
 	})
 	return owed, job, err
 }
+
+// purged is the line in the record of a notification that was asked for again and can't be sent. What became of the
+// notification before stays as it is.
+func (d delivery) purged(now time.Time) store.Attempt {
+	return store.Attempt{
+		Lane: d.lane, Number: d.number, ID: d.id, Focus: d.focus, Version: d.version, Interaction: d.interaction, Cause: d.cause,
+		Time: now, State: d.state, Class: subscription.ClassPurged, Reply: "it was to be sent again, and nothing was: " + purgedNote,
+	}
+}
+
+// purgedNote says why nothing is sent.
+const purgedNote = "what was to be sent is no longer kept (serve --keep-history)"
 
 // abandon ends a job that can't go on.
 func (d *Desk) abandon(ctx context.Context, k jobKey, why string) error {
