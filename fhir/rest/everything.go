@@ -11,8 +11,9 @@ import (
 	"fhirhook/fhir/store"
 )
 
-// everything is Patient/{id}/$everything and Patient/$everything (R4 patient-operation-everything.html): the
-// compartment of the patient, or of all, and what its resources refer to, in pages.
+// everything is Patient/{id}/$everything and Patient/$everything (R4 patient-operation-everything.html): the patient,
+// then the compartment, or those of all, in pages that show one state of the store; each with what its resources refer
+// to outside of the compartment.
 func (s *Server) everything(ctx context.Context, r OperationRequest) (OperationAnswer, error) {
 	c := &call{code: "$everything", who: r.Who, tenant: r.Tenant, base: r.Base, target: target{typ: r.Type, id: r.ID}, origin: r.Origin}
 	around, err := readEverything(c, r)
@@ -40,7 +41,7 @@ var everythingLinked = Pair{Name: "_include", Value: "*"}
 // readEverything turns the operation's parameters into those of a search. Links to further pages carry the
 // search's, so both are understood.
 func readEverything(c *call, r OperationRequest) (search.Compartment, error) {
-	around := search.Compartment{Type: r.Type, ID: r.ID, Any: r.ID == ""}
+	around := search.Compartment{Type: r.Type, ID: r.ID, Any: r.ID == "", Whole: true}
 	pairs := r.Query
 	if r.Body.Doc != nil {
 		sent, err := simpleParameters(r.Body)

@@ -31,16 +31,16 @@ func TestEverything_isTheCompartmentAndWhatItRefersTo(t *testing.T) {
 		h.must(201, "PUT", "/"+typ+"/"+id, body)
 	}
 	for _, tt := range []struct{ query, want string }{
-		{"", "Observation/a Observation/b Patient/1 Practitioner/p"},
+		{"", "Patient/1 Observation/a Observation/b Practitioner/p"},
 		{"?_type=Observation", "Observation/a Observation/b"},
-		{"?start=2020-06-01", "Observation/b Patient/1 Practitioner/p"},
-		{"?start=2019&end=2020-06", "Observation/a Patient/1 Practitioner/p"},
+		{"?start=2020-06-01", "Patient/1 Observation/b Practitioner/p"},
+		{"?start=2019&end=2020-06", "Patient/1 Observation/a Practitioner/p"},
 		{"?_since=2999-01-01T00:00:00Z", ""},
 		{"?_since=2000-01-01T00:00:00%2B01:00&_type=Patient", "Patient/1"},
 	} {
 		h.equal(tt.want, h.must(200, "GET", "/Patient/1/$everything"+tt.query, "").names())
 	}
-	h.equal("Observation/a Patient/1 Practitioner/p", h.must(200, "POST", "/Patient/1/$everything",
+	h.equal("Patient/1 Observation/a Practitioner/p", h.must(200, "POST", "/Patient/1/$everything",
 		`{"resourceType":"Parameters","parameter":[{"name":"end","valueDate":"2020-06-01"}]}`).names())
 
 	var seen []string
@@ -50,8 +50,18 @@ func TestEverything_isTheCompartmentAndWhatItRefersTo(t *testing.T) {
 		h.equal("3", r.at("total"))
 		seen = append(seen, r.names())
 		next = strings.TrimPrefix(r.link("next"), h.http.URL+Prefix)
+		h.do("PUT", "/Observation/a", `{"resourceType":"Observation","id":"a","status":"final"}`) // the pages are of one state
+		h.do("PUT", "/Observation/a0", `{"resourceType":"Observation","id":"a0","subject":{"reference":"Patient/1"}}`)
 	}
-	h.equal("Observation/a Patient/1|Observation/b Patient/1|Patient/1 Practitioner/p", strings.Join(seen, "|"))
+	h.equal("Patient/1 Practitioner/p|Observation/a|Observation/b", strings.Join(seen, "|"))
+	h.equal("3", h.must(200, "GET", "/Patient/1/$everything?_count=0", "").at("total"))
+
+	// What is included was changed as late as what it is included for, and has no place of its own on another page.
+	since := h.must(200, "GET", "/Observation/a0", "").at("meta", "lastUpdated")
+	h.must(200, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","generalPractitioner":[{"reference":"Practitioner/p"}],"managingOrganization":{"reference":"Organization/o"}}`)
+	h.must(201, "PUT", "/Organization/o", `{"resourceType":"Organization","id":"o"}`)
+	h.must(200, "PUT", "/Observation/b", `{"resourceType":"Observation","id":"b","subject":{"reference":"Patient/1"},"hasMember":[{"reference":"Observation/a0"}]}`)
+	h.equal("Patient/1 Observation/a0 Observation/b Organization/o", h.must(200, "GET", "/Patient/1/$everything?_since="+since, "").names())
 }
 
 // TestEverything_ofAllIsEveryCompartment: what tells of any patient, those of elsewhere not among them.

@@ -190,7 +190,7 @@ var rules = []rule{
 		h.must(201, "PUT", "/Patient/2", `{"resourceType":"Patient","id":"2"}`)
 		h.must(201, "PUT", "/Observation/a", `{"resourceType":"Observation","id":"a","subject":{"reference":"Patient/1"}}`)
 		h.must(201, "PUT", "/Observation/b", `{"resourceType":"Observation","id":"b","subject":{"reference":"Group/1"}}`)
-		h.equal("Observation/a Patient/1", h.must(200, "GET", "/Patient/1/$everything", "").names())
+		h.equal("Patient/1 Observation/a", h.must(200, "GET", "/Patient/1/$everything", "").names())
 		h.equal("Observation/a Patient/1 Patient/2", h.must(200, "GET", "/Patient/$everything", "").names())
 	}},
 	{"resource-operation-meta.html", "of a resource, and all that is in use on a type and in the system", func(h *harness) {

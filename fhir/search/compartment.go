@@ -13,9 +13,29 @@ type Compartment struct {
 	Type fhir.Type
 	ID   string
 	Any  bool // around all resources of the type, and ID is empty
+	// Whole is everything that there is to know of it, in the sense of R4's $everything: the resource itself comes first, and
+	// what pages include is no member, which has a place of its own, and passes the filters.
+	Whole bool
 	// Start and End, if set, are dates between which the care has to be that a resource tells of, as far as its
 	// type has the search parameter date (R4 patient-operation-everything.html).
 	Start, End string
+}
+
+// lead is the resource that comes first, if its type is asked for.
+func (r *Request) lead(p *plan) fhir.Key {
+	if c := r.Compartment; c.Whole && c.ID != "" && slices.Contains(p.types, c.Type) {
+		return fhir.Key{Tenant: r.Tenant, Type: c.Type, ID: c.ID}
+	}
+	return fhir.Key{}
+}
+
+// beside tells whether a resource may be included in a page of the compartment.
+func (c Compartment) beside(p *plan, s *criteria.Subject, r *fhir.Resource) bool {
+	if !c.Whole {
+		return true
+	}
+	m, member := p.members[r.Key.Type]
+	return p.query.Matches(s) && !(member && (m.all || m.own == r.Key.ID || m.of.Holds(s)))
 }
 
 // membership is what makes resources of a type members, and the care that they must tell of if it is limited.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"fhirhook/criteria"
@@ -56,7 +57,7 @@ func (e *Engine) mac(body []byte, req *Request, r *results) []byte {
 	h := hmac.New(sha256.New, []byte("fhirhook search cursor "+e.db.Epoch()))
 	parts := [][]byte{body, []byte(req.Tenant), []byte(req.Type), []byte(r.sortText)}
 	if c := req.Compartment; c.Type != "" {
-		parts = append(parts, []byte(c.Type), []byte(c.ID), []byte(c.Start), []byte(c.End))
+		parts = append(parts, []byte(c.Type), []byte(c.ID), []byte(c.Start), []byte(c.End), []byte(strconv.FormatBool(c.Whole)))
 	}
 	for _, p := range r.filters {
 		parts = append(parts, []byte(p.Name), []byte(p.Value))

@@ -147,7 +147,7 @@ func (s *searching) included(ctx context.Context, matches []*fhir.Resource) ([]*
 }
 
 func (g *gathering) add(r *fhir.Resource) error {
-	if r == nil || g.seen[versioned{r.Key, r.Version}] {
+	if r == nil || g.seen[versioned{r.Key, r.Version}] || !g.around.beside(g.plan, criteria.NewSubject(r, g.env), r) {
 		return nil
 	}
 	if len(g.all) == g.engine.o.MaxIncluded {

@@ -36,6 +36,7 @@ func (r *results) readSort(p *criteria.Pair) error {
 // order sorts by keys and, among equals, by type and id, so that no two resources are at the same place.
 // Without keys it is the order of the walk: ids that this server drew rise with the time of creation.
 type order struct {
+	lead   fhir.Key // before all others; zero: none
 	keys   []sortKey
 	params []map[fhir.Type]*criteria.Param // of each key
 }
@@ -78,6 +79,14 @@ func (o *order) place(s *criteria.Subject) hit {
 }
 
 func (o *order) compare(a, b hit) int {
+	switch leads, led := a.resource.Key == o.lead, b.resource.Key == o.lead; {
+	case leads && led:
+		return 0
+	case leads:
+		return -1
+	case led:
+		return 1
+	}
 	for i, k := range o.keys {
 		if c := a.keys[i].Compare(b.keys[i], k.descending); c != 0 {
 			return c

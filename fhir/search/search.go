@@ -26,6 +26,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 		return Page{}, e.explain(ctx, err)
 	}
 	e = s.engine
+	s.around = req.Compartment
 	query, ignored, err := criteria.ParseParams(req.Type, r.filters, e.defs, !req.Strict)
 	if err != nil {
 		return Page{}, err
@@ -38,6 +39,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 	if s.order, err = newOrder(r.sort, p.types, e.defs); err != nil {
 		return Page{}, err
 	}
+	s.order.lead = req.lead(p)
 	if err := e.checkResults(r, p); err != nil {
 		return Page{}, err
 	}
@@ -58,6 +60,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Page, error) {
 type searching struct {
 	engine  *Engine
 	plan    *plan
+	around  Compartment
 	results *results
 	order   *order
 	env     criteria.Env
@@ -188,12 +191,20 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 		_, err := s.hitVirtuals(ctx, &page, counting)
 		return page.sorted(), 0, err
 	}
+	led, err := s.leading(ctx, &page, counting)
+	if err != nil {
+		return nil, 0, err
+	}
+	total += led
 	inOrder := s.order.natural(s.plan.types) && s.plan.ordered()
 	var after fhir.Key
-	if inOrder && s.paged && !counting {
+	if inOrder && s.paged && !counting && s.lastKey() != s.order.lead {
 		after = s.lastKey()
 	}
-	err := s.plan.candidates(ctx, s.state, after, func(r *fhir.Resource) (bool, error) {
+	err = s.plan.candidates(ctx, s.state, after, func(r *fhir.Resource) (bool, error) {
+		if r.Key == s.order.lead {
+			return true, nil
+		}
 		matches, err := s.weigh(r, &page)
 		if matches {
 			total++
@@ -205,6 +216,22 @@ func (s *searching) hits(ctx context.Context, most int, counting bool) ([]hit, i
 	}
 	more, err := s.hitVirtuals(ctx, &page, counting)
 	return page.sorted(), total + more, err
+}
+
+// leading weighs the resource that comes first whatever its type: the walk would find it too late.
+func (s *searching) leading(ctx context.Context, page *first, counting bool) (int, error) {
+	if s.order.lead == (fhir.Key{}) || s.paged && !counting {
+		return 0, nil
+	}
+	found, err := s.state.live(ctx, []fhir.Key{s.order.lead})
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	matches, err := s.weigh(found[0], page)
+	if err != nil || !matches {
+		return 0, err
+	}
+	return 1, nil
 }
 
 // weigh looks at a candidate: whether it matches, and if it comes behind the page before, it is offered to this one.
