@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,11 +15,14 @@ import (
 )
 
 // Page sizes of history. A page is read in one View, which has to be short: one whose filter leaves out much
-// ends after maxHistoryWalk rows, with fewer entries and a link to go on.
+// ends after maxHistoryWalk rows, with fewer entries and a link to go on. What comes behind a page is counted if it is at
+// most countedAhead rows: an answer then has a total, as have all pages behind it.
 const (
 	defaultHistoryCount = 100
 	maxHistoryCount     = 500
 	maxHistoryWalk      = 5000
+	countedAhead        = 1000
+	historyPatience     = 30 * time.Second // for counting all, where that is asked for
 )
 
 // beforeParam is this server's own parameter in links to further pages: the place in the log to go on below.
@@ -33,114 +35,63 @@ type historyQuery struct {
 	since  time.Time
 	at     span // zero: no bound
 	before store.Seq
+	total  *int                                // of all pages; nil where the link that was followed doesn't say
 	self   []Pair                              // the parameters that were used, without before
 	show   func(*fhir.Resource) *fhir.Resource // what of a version is asked for
 }
 
 // history answers the versions of a resource, of a type or of everything, newest first (R4 http.html#history).
-func (s *Server) history(ctx context.Context, c *call) (a answer, err error) {
-	err = s.DB.View(ctx, func(r store.Reader) error {
-		a, err = s.historyIn(ctx, r, c)
-		return err
-	})
-	return a, err
+func (s *Server) history(ctx context.Context, c *call) (answer, error) {
+	return s.historyFrom(ctx, func(fn func(store.Reader) error) error { return s.DB.View(ctx, fn) }, c)
 }
 
+// historyIn is history in a state.
 func (s *Server) historyIn(ctx context.Context, r store.Reader, c *call) (answer, error) {
+	return s.historyFrom(ctx, func(fn func(store.Reader) error) error { return fn(r) }, c)
+}
+
+func (s *Server) historyFrom(ctx context.Context, view func(func(store.Reader) error) error, c *call) (answer, error) {
 	q, err := parseHistory(c)
 	if err != nil {
 		return answer{}, err
 	}
-	p := auth.Search
+	w := historyWalk{Server: s, c: c, q: q, needs: auth.Search, total: q.total}
 	if c.target.id != "" {
-		p = auth.Read
+		w.needs = auth.Read
 	}
-	if err := c.permit(p, c.target.typ); err != nil {
+	if err := c.permit(w.needs, c.target.typ); err != nil {
 		return answer{}, err
 	}
-	b := bundle{kind: "history"}
-	var only *fhir.Resource
-	if c.target.id != "" {
-		newest, shown, err := s.lookUp(ctx, r, c)
-		if err == nil {
-			err = s.known(r, c, newest)
-		}
-		if errors.Is(err, store.ErrNotFound) {
-			return answer{}, unknownVersion(c)
-		} else if err != nil {
+	if err := view(func(r store.Reader) error { return w.page(ctx, r) }); err != nil {
+		return answer{}, err
+	}
+	if q.count == 0 && w.total == nil {
+		if err := w.countRest(ctx, view); err != nil {
 			return answer{}, err
-		}
-		if q.all() && c.access().Entirely(p, c.target.typ) {
-			if b.total, err = versions(r, newest); err != nil {
-				return answer{}, err
-			}
-		}
-		if shown {
-			only = newest
 		}
 	}
-	var last store.Seq // that the page has looked at
-	more, walked := false, 0
-	for change, err := range s.rows(r, c, q.before, only) {
-		if err != nil {
-			return answer{}, err
-		}
-		if !q.since.IsZero() && change.Resource.Updated.Before(q.since) {
-			break // lastUpdated never goes back along the log
-		}
-		if more = walked == maxHistoryWalk; more {
-			break
-		}
-		walked++
-		shown, err := q.at.shows(r, change.Resource)
-		if err != nil {
-			return answer{}, err
-		}
-		if shown {
-			shown, err = s.allows(r, c, p, change.Resource)
-		}
-		if err != nil {
-			return answer{}, err
-		}
-		if more = shown && len(b.entries) == q.count; more {
-			break // only what is shown makes a further page, which would else tell of what isn't
-		}
-		last = change.Seq
-		if shown {
-			b.entries = append(b.entries, s.historyEntry(c, q, change))
-		}
+	b := bundle{kind: "history", total: w.total, links: []link{{"self", q.link(c, q.before, q.total)}}}
+	for _, change := range w.changes {
+		b.entries = append(b.entries, s.historyEntry(c, q, change))
 	}
-	at := func(before store.Seq) string {
-		pairs := q.self
-		if before > 0 {
-			pairs = append(slices.Clone(pairs), Pair{Name: beforeParam, Value: formatSeq(before)})
-		}
-		return withQuery(c.base+historyPath(c.target), pairs)
-	}
-	b.links = []link{{"self", at(q.before)}}
-	switch {
-	case more:
-		b.links = append(b.links, link{"next", at(last)})
-	case q.before == 0:
-		total := len(b.entries) // all of it is on this page
-		b.total = &total
+	if w.more && q.count > 0 {
+		b.links = append(b.links, link{"next", q.link(c, w.last, w.total)})
 	}
 	return answer{status: http.StatusOK, body: b.json()}, nil
 }
 
-// versions counts those of a resource that are kept; nil if that takes too long.
-func versions(r store.Reader, newest *fhir.Resource) (*int, error) {
-	n := int(newest.Version) //nolint:gosec // versions are counted from 1
-	if r.Horizon() == 0 || n == 1 {
-		return &n, nil
-	}
-	n = 0
-	for _, err := range r.History(store.Scope(newest.Key), 0) {
-		if n++; err != nil || n > maxHistoryWalk {
-			return nil, err
+// link is the URL of the page below a place in the log. The total goes along, for it is that of the first page whatever is
+// written meanwhile.
+func (q historyQuery) link(c *call, before store.Seq, total *int) string {
+	pairs := q.self
+	if before > 0 {
+		place := formatSeq(before)
+		if total != nil {
+			place += "-" + strconv.Itoa(*total)
 		}
+		pairs = append(slices.Clone(pairs), Pair{Name: beforeParam, Value: place})
 	}
-	return &n, nil
+	return withQuery(c.base+historyPath(c.target), pairs)
 }
 
 // all tells whether a query is about every version, from the newest.
@@ -192,8 +143,8 @@ func parseHistory(c *call) (historyQuery, error) {
 		switch p.Name {
 		case "_count":
 			n, err := strconv.Atoi(p.Value)
-			if err != nil || n < 1 {
-				return q, fhir.Errorf(fhir.Value, where, "_count=%s: write a whole number above zero", clip(p.Value))
+			if err != nil || n < 0 {
+				return q, fhir.Errorf(fhir.Value, where, "_count=%s: write a whole number, 0 for the total alone", clip(p.Value))
 			}
 			q.count = min(n, maxHistoryCount)
 			q.self = append(q.self, p)
@@ -205,7 +156,13 @@ func parseHistory(c *call) (historyQuery, error) {
 			q.since = t
 			q.self = append(q.self, p)
 		case beforeParam:
-			n, err := strconv.ParseUint(p.Value, 10, 64)
+			place, total, counted := strings.Cut(p.Value, "-")
+			n, err := strconv.ParseUint(place, 10, 64)
+			if counted && err == nil {
+				var all uint64
+				all, err = strconv.ParseUint(total, 10, 31)
+				q.total = new(int(all)) //nolint:gosec // of 31 bits
+			}
 			if err != nil || n == 0 {
 				return q, fhir.Errorf(fhir.Value, where, "%s is not what a link of this server says: start again without it", clip(p.Value))
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -313,6 +314,37 @@ var rules = []rule{
 			h.t.Errorf("%d entries since %s", n, at)
 		}
 		h.equal("0", h.must(200, "GET", "/_history?_since=2999-01-01T00:00:00%2B01:00", "").at("total"))
+	}},
+	{"http.html#history", "the total is that of all pages, the same on each; with _count=0 it comes alone", func(h *harness) {
+		for _, tt := range []struct{ path, want string }{
+			{"/Patient/1/_history?", "5"},
+			{"/Patient/_history?", "5"},
+			{"/_history?", "10"},
+			{"/Encounter/_history?", "0"},
+			{"/_history?_at=2999&", "2"},
+			{"/Patient/1/_history?_at=2999&", "1"},
+			{"/Patient/_history?_since=2999-01-01T00:00:00Z&", "0"},
+			{"/Patient/1/_history?_since=1999-01-01T00:00:00Z&", "5"},
+		} {
+			h := newHarness(h.t)
+			for i := range 5 {
+				h.do("PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","x":`+string(rune('0'+i))+`}`)
+				h.do("PUT", "/Group/g", `{"resourceType":"Group","id":"g","x":`+string(rune('0'+i))+`}`)
+			}
+			alone := h.must(200, "GET", tt.path+"_count=0", "")
+			h.equal("", alone.at("entry")+alone.link("next"))
+			h.equal(tt.want, alone.at("total"))
+			entries := 0
+			for next := tt.path + "_count=2"; next != ""; {
+				r := h.must(200, "GET", next, "")
+				h.equal(tt.want, r.at("total"))
+				h.equal(h.http.URL+Prefix+next, r.link("self"))
+				entries += r.count("entry")
+				next = strings.TrimPrefix(r.link("next"), h.http.URL+Prefix)
+				h.do("PUT", "/Patient/1", `{"resourceType":"Patient","id":"1","x":"`+next+`"}`)
+			}
+			h.equal(tt.want, strconv.Itoa(entries))
+		}
 	}},
 	{"http.html#history", "_at shows what was current in that time, and the deletion of what was not", func(h *harness) {
 		h.must(201, "PUT", "/Patient/1", `{"resourceType":"Patient","id":"1"}`)
