@@ -21,9 +21,12 @@ const securityContext = "X-Security-Context"
 // takesContent tells whether a body sent to a Binary is its content. XML that says it is FHIR is a resource that
 // can't be read here.
 func takesContent(c *call, contentType string) bool {
+	if c.target.typ != fhir.Binary {
+		return false
+	}
 	media, _, err := mime.ParseMediaType(contentType)
 	_, resource := jsonTypes[media]
-	return c.target.typ == fhir.Binary && err == nil && !resource && media != "application/fhir+xml" && media != "application/fhir+turtle"
+	return err == nil && !resource && media != "application/fhir+xml" && media != "application/fhir+turtle"
 }
 
 // content wraps a raw body into a Binary.

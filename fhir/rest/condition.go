@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,17 +99,16 @@ func (c conditions) unchanged(r *fhir.Resource) bool {
 // refuse names the conditions that an interaction does not know: a condition that is ignored would let through
 // what its sender meant to hold back.
 func (c conditions) refuse(code interaction, known ...string) error {
-	set := map[string]bool{
-		"If-Match":      c.ifMatch != "",
-		"If-None-Match": len(c.ifNoneMatch) > 0,
-		"If-None-Exist": c.hasNoneExist,
-	}
-	for _, name := range known {
-		delete(set, name)
-	}
-	for _, name := range []string{"If-Match", "If-None-Match", "If-None-Exist"} {
-		if set[name] {
-			return fhir.Errorf(fhir.NotSupported, "http."+name, "%s has no meaning for the interaction %s here: leave it out", name, code)
+	for _, set := range [...]struct {
+		name string
+		is   bool
+	}{
+		{"If-Match", c.ifMatch != ""},
+		{"If-None-Match", len(c.ifNoneMatch) > 0},
+		{"If-None-Exist", c.hasNoneExist},
+	} {
+		if set.is && !slices.Contains(known, set.name) {
+			return fhir.Errorf(fhir.NotSupported, "http."+set.name, "%s has no meaning for the interaction %s here: leave it out", set.name, code)
 		}
 	}
 	return nil

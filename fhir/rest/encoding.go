@@ -133,7 +133,6 @@ func compressed(coding string, body []byte) ([]byte, error) {
 // encode compresses a body if the client takes that and it is worth it, and says so in the header.
 func (q *request) encode(body []byte) ([]byte, error) {
 	header := q.c.Response().Header()
-	header.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
 	if len(body) < worthCompressing {
 		return body, nil
 	}

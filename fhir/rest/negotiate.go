@@ -41,8 +41,11 @@ func parseFormat(value string) (contentType string, err error) {
 // accept chooses the media type of the answer by the Accept header. No header at all means anything.
 func accept(lines []string) (contentType string, err error) {
 	all := strings.Join(lines, ",")
-	if strings.TrimSpace(all) == "" {
+	if strings.TrimSpace(all) == "" || all == "*/*" {
 		return FHIRJSON, nil
+	}
+	if answer, ok := jsonTypes[all]; ok { // as most clients ask
+		return answer, nil
 	}
 	best, bestQ := "", 0.0
 	var versionErr error
@@ -94,7 +97,7 @@ func rangeOf(media string) (string, bool) {
 // checkConsumable judges the Content-Type of a resource that is sent. No header is taken as JSON (RFC 9110
 // section 8.3 lets a recipient look); what the body is shows at once.
 func checkConsumable(contentType string) error {
-	if contentType == "" {
+	if contentType == "" || contentType == FHIRJSON {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)

@@ -33,6 +33,9 @@ type request struct {
 	of     *call  // nil: it did not become one, or nobody keeps account
 	answer answer // of a call that did not fail
 	failed error
+
+	values []string // of headers of the answer (set)
+	room   [6]string
 }
 
 const requestSlot = "fhirhook.request"
@@ -55,7 +58,7 @@ func newRequest(s *Server, c echo.Context) *request {
 			header.Set(echo.HeaderXCorrelationID, sent)
 		}
 	}
-	header.Set(echo.HeaderXRequestID, q.id)
+	q.set(header, echo.HeaderXRequestID, q.id)
 	c.Set(requestSlot, q)
 	return q
 }
@@ -239,32 +242,54 @@ func (q *request) body(limit int64, flag string) ([]byte, error) {
 		q.c.Response().Header().Set(echo.HeaderConnection, "close") // what is still to come is not read
 		return nil, tooLarge()
 	}
+	framed := in.Body
+	if in.ContentLength < 0 {
+		framed = http.MaxBytesReader(q.c.Response(), framed, limit)
+	}
 	coding := strings.Join(in.Header.Values(echo.HeaderContentEncoding), ", ")
-	sent, err := decoded(coding, http.MaxBytesReader(q.c.Response(), in.Body, limit))
+	sent, err := decoded(coding, framed)
 	if fhir.KindOf(err) == fhir.UnsupportedMedia {
 		q.c.Response().Header().Set(echo.HeaderAcceptEncoding, codingGzip+", "+codingZstd) // RFC 7694
 	}
-	var body bytes.Buffer
+	var body []byte
 	if err == nil {
 		defer sent.Close()
-		if in.ContentLength > 0 {
-			body.Grow(int(min(in.ContentLength, 1<<20)) + bytes.MinRead) // a header alone does not buy memory
-		}
-		_, err = body.ReadFrom(io.LimitReader(sent, limit+1))
+		const least, most = 512, 1 << 20 // a header alone does not buy memory
+		body, err = readSome(sent, min(max(in.ContentLength+1, least), most), limit+1)
 		if err != nil && coding != "" && !strings.EqualFold(coding, codingPlain) {
 			err = undecodable(coding, err)
 		}
 	}
-	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(body.Len()) > limit {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(len(body)) > limit {
 		return nil, tooLarge()
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		if in.Context().Err() == nil && fhir.KindOf(err) == fhir.Internal && !isConnection(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, fhir.Errorf(fhir.Structure, "", "the body could not be read to its end: %v", err)
 		}
 		return nil, err
 	}
-	return body.Bytes(), nil
+	return body, nil
+}
+
+// readSome reads to the end, or until it has so many bytes. It makes room for expected ones first: with one more than come,
+// for the end to be seen.
+func readSome(r io.Reader, expected, most int64) ([]byte, error) {
+	b := make([]byte, 0, expected)
+	for int64(len(b)) < most {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF { //nolint:errorlint // io.Reader's own
+			break
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 // isConnection tells a connection that failed from a body that contradicts its own framing.
@@ -283,7 +308,7 @@ func (q *request) base() string {
 	if in.TLS != nil {
 		scheme = "https"
 	}
-	if peer.Within(q.s.TrustedProxies, peer.Address(in.RemoteAddr)) {
+	if len(q.s.TrustedProxies) > 0 && peer.Within(q.s.TrustedProxies, peer.Address(in.RemoteAddr)) {
 		if v := first(in.Header.Get(echo.HeaderXForwardedProto)); v == "http" || v == "https" {
 			scheme = v
 		}

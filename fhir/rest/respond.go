@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -22,14 +23,14 @@ func (q *request) respond(c *call, a answer) error {
 	q.answer = a
 	header := q.c.Response().Header()
 	if a.resource != nil {
-		header.Set("ETag", a.resource.ETag())
-		header.Set(echo.HeaderLastModified, a.resource.Updated.UTC().Format(http.TimeFormat))
+		q.set(header, "Etag", a.resource.ETag())
+		q.set(header, echo.HeaderLastModified, a.resource.Updated.UTC().Format(http.TimeFormat))
 		if a.located {
-			header.Set(echo.HeaderLocation, c.base+"/"+a.resource.VersionedReference())
+			q.set(header, echo.HeaderLocation, c.base+"/"+a.resource.VersionedReference())
 		}
 	}
 	if a.etag != "" {
-		header.Set("ETag", a.etag)
+		q.set(header, "Etag", a.etag)
 	}
 	if applied := c.prefer.applied(c.code.writes()); applied != "" {
 		header.Set("Preference-Applied", applied)
@@ -37,11 +38,29 @@ func (q *request) respond(c *call, a answer) error {
 	return q.write(a.status, a.body)
 }
 
+// set is header.Set for a canonical name. All values of a request stand in one piece of memory.
+func (q *request) set(header http.Header, name, value string) {
+	if q.values == nil {
+		q.values = q.room[:0]
+	}
+	q.values = append(q.values, value)
+	n := len(q.values)
+	header[name] = q.values[n-1 : n : n]
+}
+
+// Values of headers that are the same in every answer: a slice each would be garbage.
+var (
+	revalidated = []string{"no-cache"} // a copy may be kept, and must be asked about: the ETag answers
+	noSniff     = []string{"nosniff"}
+	varying     = []string{echo.HeaderAccept, echo.HeaderAcceptEncoding}
+	typeFHIR    = []string{FHIRJSON + "; charset=utf-8"}
+)
+
 // write sends a status and JSON, nil for no body.
 func (q *request) write(status int, body []byte) error {
 	response := q.c.Response()
 	header := response.Header()
-	header.Set("Cache-Control", "no-cache") // a copy may be kept, and must be asked about: the ETag answers
+	header["Cache-Control"] = revalidated
 	if body == nil {
 		if status != http.StatusNoContent && status != http.StatusNotModified {
 			header.Set(echo.HeaderContentLength, "0")
@@ -57,18 +76,22 @@ func (q *request) write(status int, body []byte) error {
 		indented.WriteByte('\n')
 		body = indented.Bytes()
 	}
-	contentType := q.contentType
-	if contentType == "" {
-		contentType = FHIRJSON
+	if q.contentType == "" || q.contentType == FHIRJSON {
+		header[echo.HeaderContentType] = typeFHIR
+	} else {
+		header.Set(echo.HeaderContentType, q.contentType+"; charset=utf-8")
 	}
-	header.Set(echo.HeaderContentType, contentType+"; charset=utf-8")
-	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-	header.Add(echo.HeaderVary, echo.HeaderAccept)
+	header[echo.HeaderXContentTypeOptions] = noSniff
+	if len(header[echo.HeaderVary]) == 0 {
+		header[echo.HeaderVary] = varying
+	} else {
+		header[echo.HeaderVary] = append(header[echo.HeaderVary], varying...)
+	}
 	body, err := q.encode(body)
 	if err != nil {
 		return err
 	}
-	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	q.set(header, echo.HeaderContentLength, strconv.Itoa(len(body)))
 	response.WriteHeader(status)
 	if q.c.Request().Method == http.MethodHead {
 		return nil
@@ -162,8 +185,10 @@ func (s *Server) surround(next echo.HandlerFunc) echo.HandlerFunc {
 		if s.Observe != nil {
 			s.Observe(string(q.code), c.Response().Status, time.Since(q.began))
 		}
-		s.Log.Debug("request", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
-			"status", c.Response().Status, "bytes", c.Response().Size, "took", time.Since(q.began))
+		if s.Log.Enabled(r.Context(), slog.LevelDebug) {
+			s.Log.Debug("request", "request_id", q.id, "method", r.Method, "path", r.URL.Path,
+				"status", c.Response().Status, "bytes", c.Response().Size, "took", time.Since(q.began))
+		}
 		return nil
 	}
 }

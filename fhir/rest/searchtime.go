@@ -23,19 +23,25 @@ var errSearchTime = errors.New("the searches took too long")
 // searchTime is what is left of a time that several searches share: in a run of a transaction's function, or in a Bundle.
 type searchTime struct {
 	left     time.Duration
-	within   *searchTime // a longer time that this is part of; nil: none
-	tooLong  *fhir.Error // what is said when it is over
-	answered int64       // bytes; of a Bundle
+	within   *searchTime  // a longer time that this is part of; nil: none
+	tooLong  func() error // what is said when it is over
+	answered int64        // bytes; of a Bundle
 }
 
 func newSearchTime(within *searchTime) *searchTime {
-	return &searchTime{left: searchPatience, within: within, tooLong: fhir.Errorf(fhir.TooCostly, "",
-		"the conditions took longer than %s to search for, and nobody else can write meanwhile: use parameters that the index knows, as identifier=system|value, or send less at a time", searchPatience)}
+	return &searchTime{left: searchPatience, within: within, tooLong: conditionsTooLong}
 }
 
-func newBundleTime() *searchTime {
-	return &searchTime{left: bundlePatience, tooLong: fhir.Errorf(fhir.TooCostly, "",
-		"all searches of this Bundle together took longer than %s: use parameters that the index knows, as identifier=system|value, or send less at a time", bundlePatience)}
+func conditionsTooLong() error {
+	return fhir.Errorf(fhir.TooCostly, "",
+		"the conditions took longer than %s to search for, and nobody else can write meanwhile: use parameters that the index knows, as identifier=system|value, or send less at a time", searchPatience)
+}
+
+func newBundleTime() *searchTime { return &searchTime{left: bundlePatience, tooLong: bundleTooLong} }
+
+func bundleTooLong() error {
+	return fhir.Errorf(fhir.TooCostly, "",
+		"all searches of this Bundle together took longer than %s: use parameters that the index knows, as identifier=system|value, or send less at a time", bundlePatience)
 }
 
 // search runs a search within what is left. A nil searchTime has no end.
@@ -48,7 +54,7 @@ func (s *searchTime) search(ctx context.Context, run func(context.Context) error
 		shorter = s.within
 	}
 	if shorter.left <= 0 {
-		return shorter.tooLong // for what is quick enough would still run
+		return shorter.tooLong() // for what is quick enough would still run
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, shorter.left, errSearchTime)
@@ -58,7 +64,7 @@ func (s *searchTime) search(ctx context.Context, run func(context.Context) error
 		t.left -= time.Since(began)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errSearchTime) && errors.Is(err, ctx.Err()) {
-		return shorter.tooLong
+		return shorter.tooLong()
 	}
 	return err
 }

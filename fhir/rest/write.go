@@ -206,10 +206,6 @@ func (s *Server) saved(c *call, saved store.Saved) answer {
 		return answer{}
 	}
 	a := answer{status: http.StatusOK, resource: r, located: saved.Created}
-	text := r.Key.String() + " is unchanged, version " + r.VersionID()
-	if saved.Changed {
-		text = r.Key.String() + " is stored as version " + r.VersionID()
-	}
 	if saved.Created {
 		a.status = http.StatusCreated
 	}
@@ -217,6 +213,10 @@ func (s *Server) saved(c *call, saved store.Saved) answer {
 	case c.prefer.ret == minimal:
 	case c.code != create && c.code != update && !c.access().Sees(r, s.Env): // who may patch may not read for that
 	case c.prefer.ret == asOutcome:
+		text := r.Key.String() + " is unchanged, version " + r.VersionID()
+		if saved.Changed {
+			text = r.Key.String() + " is stored as version " + r.VersionID()
+		}
 		a.outcome, a.body = true, operationOutcome(newIssue("information", "informational", text, ""))
 	case c.code == create && saved.Changed:
 		a.body = s.Gate.Echo(r, c.in)
