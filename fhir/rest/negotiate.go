@@ -2,6 +2,7 @@ package rest
 
 import (
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,13 +17,17 @@ const fhirVersion = "4.0"
 
 const onlyJSON = "this server speaks FHIR in JSON only, not XML or Turtle"
 
-// jsonTypes are the media types that mean FHIR in JSON, with the one that is answered for each.
+// jsonTypes are the media types that mean FHIR in JSON, with the one that is answered for each: itself, for who asks for
+// one need not accept the others (R4 http.html#mime-type).
 var jsonTypes = map[string]string{
 	FHIRJSON:                FHIRJSON,
-	"application/json+fhir": FHIRJSON, // DSTU2's name
+	"application/json+fhir": "application/json+fhir", // DSTU2's name
 	"application/json":      "application/json",
-	"text/json":             "application/json",
+	"text/json":             "text/json",
 }
+
+// answers are those types, from the one that is liked best.
+var answers = []string{FHIRJSON, "application/json", "text/json", "application/json+fhir"}
 
 // parseFormat reads _format, which overrides Accept. A plus arrives as a space where a client did not escape it.
 func parseFormat(value string) (contentType string, err error) {
@@ -47,16 +52,12 @@ func accept(lines []string) (contentType string, err error) {
 	if answer, ok := jsonTypes[all]; ok { // as most clients ask
 		return answer, nil
 	}
-	best, bestQ := "", 0.0
+	var ranges []mediaRange
 	var versionErr error
 	for part := range strings.SplitSeq(all, ",") {
 		media, params, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue // one broken range does not spoil the others
-		}
-		answer, ok := rangeOf(media)
-		if !ok {
-			continue
 		}
 		q := 1.0
 		if s, ok := params["q"]; ok {
@@ -68,8 +69,12 @@ func accept(lines []string) (contentType string, err error) {
 			versionErr = err
 			continue
 		}
-		if q > bestQ {
-			best, bestQ = answer, q
+		ranges = append(ranges, mediaRange{media, q, len(ranges)})
+	}
+	best, liked := "", mediaRange{}
+	for _, answer := range answers {
+		if r := closest(ranges, answer); r.q > liked.q || r.q == liked.q && r.q > 0 && r.place < liked.place {
+			best, liked = answer, r
 		}
 	}
 	switch {
@@ -82,16 +87,22 @@ func accept(lines []string) (contentType string, err error) {
 	}
 }
 
-// rangeOf is the type that a media range is answered with.
-func rangeOf(media string) (string, bool) {
-	switch media {
-	case "*/*", "application/*":
-		return FHIRJSON, true
-	case "text/*":
-		return "application/json", true
+// mediaRange is one of Accept's, in its order.
+type mediaRange struct {
+	media string
+	q     float64
+	place int
+}
+
+// closest is the range that says most about a type (RFC 9110 section 12.5.1), one of quality 0 if none does.
+func closest(ranges []mediaRange, media string) mediaRange {
+	kind, _, _ := strings.Cut(media, "/")
+	for _, name := range []string{media, kind + "/*", "*/*"} {
+		if i := slices.IndexFunc(ranges, func(r mediaRange) bool { return r.media == name }); i >= 0 {
+			return ranges[i]
+		}
 	}
-	answer, ok := jsonTypes[media]
-	return answer, ok
+	return mediaRange{}
 }
 
 // checkConsumable judges the Content-Type of a resource that is sent. No header is taken as JSON (RFC 9110

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -168,17 +170,32 @@ func (s *Server) runOperation(c echo.Context, path string, o Operation) error {
 
 // operands is the reader of operations: a resource, mostly Parameters, or nothing.
 func (q *request) operands(c *call) error {
-	in := q.c.Request()
-	if in.Body == nil || in.Body == http.NoBody || in.ContentLength == 0 {
+	if !sent(q.c.Request()) {
 		return nil
 	}
 	return q.resource(c)
 }
 
+// sent tells whether a request has a body. One in chunks doesn't say: its first byte does.
+func sent(in *http.Request) bool {
+	switch {
+	case in.Body == nil, in.Body == http.NoBody, in.ContentLength == 0:
+		return false
+	case in.ContentLength > 0:
+		return true
+	}
+	ahead := bufio.NewReader(in.Body)
+	in.Body = struct {
+		io.Reader
+		io.Closer
+	}{ahead, in.Body}
+	_, err := ahead.Peek(1)
+	return !errors.Is(err, io.EOF)
+}
+
 // unjudged is operands for a resource that may be invalid.
 func (q *request) unjudged(c *call) (err error) {
-	in := q.c.Request()
-	if in.Body == nil || in.Body == http.NoBody || in.ContentLength == 0 {
+	if !sent(q.c.Request()) {
 		return nil
 	}
 	c.in, err = q.document(q.s.MaxBody, "--max-body")

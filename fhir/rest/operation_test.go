@@ -3,8 +3,11 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"fhirhook/fhir"
@@ -89,6 +92,32 @@ func TestOperation_isRoutedByLevelTypeAndMethod(t *testing.T) {
 	}
 	if r := h.do("OPTIONS", "/Patient/1/$do", ""); r.status != http.StatusNoContent || r.header.Get("Allow") != "OPTIONS, POST" {
 		t.Errorf("OPTIONS: %d, Allow %q", r.status, r.header.Get("Allow"))
+	}
+}
+
+// TestOperation_takesNothingInChunksForNothing: a client that doesn't say how long its body is may still send none.
+func TestOperation_takesNothingInChunksForNothing(t *testing.T) {
+	t.Parallel()
+	h := operationHarness(t)
+	for body, want := range map[string]string{
+		"": "POST Patient/1", `{"resourceType":"Parameters"}`: "POST Patient/1 Parameters",
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.http.URL+Prefix+"/Patient/1/$do", io.MultiReader(strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = -1
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		if err = errors.Join(err, res.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusAccepted || !strings.Contains(string(text), `"`+want+`"`) {
+			t.Errorf("%q: %d %s, want %s", body, res.StatusCode, text, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"sync"
@@ -14,6 +15,32 @@ import (
 type site struct {
 	kind siteKind
 	node tape.Node
+}
+
+// path is the way to the site from a node around it, as FHIRPath: .performer[1].reference.
+func (s site) path(from tape.Node) string {
+	at, _ := s.node.Span()
+	holds := func(n tape.Node) bool {
+		start, end := n.Span()
+		return start <= at && at < end
+	}
+	switch from.Kind() {
+	case tape.Array:
+		i := 0
+		for v := range from.Elements() {
+			if holds(v) {
+				return fmt.Sprintf("[%d]", i) + s.path(v)
+			}
+			i++
+		}
+	case tape.Object:
+		for name, v := range from.Members() {
+			if holds(v) {
+				return "." + name + s.path(v)
+			}
+		}
+	}
+	return ""
 }
 
 type siteKind uint8

@@ -2,12 +2,14 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
+	"fhirhook/fhir/auth"
 	"fhirhook/fhir/patch"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
@@ -210,6 +212,22 @@ func (s site) conditional() bool {
 	return ok && query != "" && fhir.Type(typ).Known()
 }
 
+// concerning says of an error about a condition where the condition stands: it has no URL of its own.
+func concerning(err error, where string) error {
+	e, ok := errors.AsType[*fhir.Error](err)
+	if _, refused := errors.AsType[*auth.RefusedError](err); !ok || refused {
+		return under(where, err)
+	}
+	at := *e
+	at.Expression, at.More = where, nil
+	for _, more := range e.More {
+		also := *more
+		also.Expression = where
+		at.More = append(at.More, &also)
+	}
+	return &at
+}
+
 // resolveConditions replaces conditional references by what they select once all is written.
 func (run *transactionRun) resolveConditions(ctx context.Context, resources []fhir.Incoming) error {
 	pending := map[fhir.Key]fhir.Incoming{}
@@ -250,7 +268,7 @@ func (run *transactionRun) resolveConditions(ctx context.Context, resources []fh
 			target, ok := known[condition]
 			if !ok {
 				if target, err = run.resolveCondition(ctx, after, condition); err != nil {
-					return atEntry(i, under(entryResource, err))
+					return atEntry(i, concerning(err, string(in.Type)+s.path(in.Doc.Root())))
 				}
 				known[condition] = target
 			}

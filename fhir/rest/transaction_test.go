@@ -296,3 +296,32 @@ func TestBundle_isStoredUntouched(t *testing.T) {
 		t.Errorf("%d rows, want 1", n)
 	}
 }
+
+// TestTransaction_saysWhichReferenceCantBeResolved: a condition that can't be evaluated, or selects none or several, is
+// named by its element.
+func TestTransaction_saysWhichReferenceCantBeResolved(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.must(201, "PUT", "/Practitioner/a", `{"resourceType":"Practitioner","id":"a","active":true}`)
+	h.must(201, "PUT", "/Practitioner/b", `{"resourceType":"Practitioner","id":"b","active":true}`)
+	patient := post("urn:uuid:1", `{"resourceType":"Patient"}`)
+	for _, tt := range []struct {
+		reference, code string
+		status          int
+	}{
+		{"Practitioner?foo=bar", "not-supported", 400},
+		{"Practitioner?active:nonsense=true", "not-supported", 400},
+		{"Practitioner?_lastUpdated=soon", "value", 400},
+		{"Practitioner?active=", "required", 400},
+		{"Practitioner?identifier=none", "conflict", 412},
+		{"Practitioner?active=true", "multiple-matches", 412},
+	} {
+		o := `{"resourceType":"Observation","subject":{"reference":"urn:uuid:1"},"performer":[{"reference":"Practitioner/a"},{"reference":"` + tt.reference + `"}]}`
+		r := h.must(tt.status, "POST", "", bundleOf("transaction", patient, post("urn:uuid:2", o)))
+		h.equal(tt.code, r.at("issue", 0, "code"))
+		h.equal("Bundle.entry[1].resource.performer[1].reference", r.at("issue", 0, "expression", 0))
+	}
+	o := `{"resourceType":"Observation","contained":[{"resourceType":"Group","managingEntity":{"reference":"Practitioner?foo=1"}}]}`
+	r := h.must(400, "POST", "", bundleOf("transaction", post("urn:uuid:2", o)))
+	h.equal("Bundle.entry[0].resource.contained[0].managingEntity.reference", r.at("issue", 0, "expression", 0))
+}
