@@ -43,6 +43,7 @@ const (
 	connecting phase = iota
 	handshaking
 	connected
+	sent // the whole request
 )
 
 // failure is what classify makes of an error.
@@ -70,8 +71,10 @@ func classify(err error, at phase) failure {
 	}
 	if timeout(err) {
 		switch at {
-		case connected:
+		case sent:
 			return failure{ClassTimeoutReply, "connected, but the reply wasn't complete in time; answer first and work later"}
+		case connected:
+			return failure{ClassTimeoutReply, "connected, but the endpoint didn't take the whole request in time; does it read what comes?"}
 		case handshaking:
 			return failure{ClassTimeoutConnect, "the TLS handshake took too long"}
 		default:
@@ -81,13 +84,16 @@ func classify(err error, at phase) failure {
 	if f := errnoFailure(err); f.class != "" {
 		return f
 	}
+	if f := sharedFailure(err); at >= connected && f.class != "" {
+		return f
+	}
 	switch {
 	case at == handshaking:
 		return failure{ClassTLS, "the TLS handshake broke off; does the port speak TLS 1.2 or newer?"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		strings.Contains(err.Error(), "server closed idle connection"):
 		return failure{ClassReset, "the connection was closed before a reply"}
-	case at == connected:
+	case at >= connected:
 		return failure{ClassMalformed, "what came back is not an HTTP reply within the limits"}
 	default:
 		return failure{ClassUnreachable, "no connection to the host"}

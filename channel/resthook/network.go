@@ -34,6 +34,7 @@ type Network struct {
 	policy       Policy
 	names        *names
 	plain, https *way
+	avoided      *avoided
 	origins      map[string]*origin // by host:port of their https endpoints
 }
 
@@ -48,7 +49,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Network{policy: o.Policy, names: newNames(o.Resolver), origins: map[string]*origin{}}
+	n := &Network{policy: o.Policy, names: newNames(o.Resolver), avoided: newAvoided(), origins: map[string]*origin{}}
 	var problems []error
 	for _, name := range o.CAFiles {
 		if _, err := authorities(x509.NewCertPool(), []string{name}); err != nil {
@@ -116,10 +117,10 @@ func (o NetworkOptions) way(secure bool, of Origin) (*way, error) {
 	if !secure && (o.Proxy == nil || !o.Proxy.secure) {
 		files = nil
 	}
-	return newWay(files, o.Log, func() (*http.Transport, error) {
+	return newWay(files, o.Log, func() (lines, error) {
 		all, err := authorities(o.RootCAs, o.CAFiles)
 		if err != nil {
-			return nil, err
+			return lines{}, err
 		}
 		d := dialer{policy: o.Policy, secure: secure, timeout: connectTimeout, resolver: o.Resolver, admitted: o.admitted}
 		if o.Proxy != nil {
@@ -127,27 +128,34 @@ func (o NetworkOptions) way(secure bool, of Origin) (*way, error) {
 		}
 		if of.CAFile != "" {
 			if all, err = authorities(x509.NewCertPool(), []string{of.CAFile}); err != nil {
-				return nil, fmt.Errorf("ca-file: %w", err)
+				return lines{}, fmt.Errorf("ca-file: %w", err)
 			}
 		}
 		certificates, err := of.certificates()
 		if err != nil {
-			return nil, err
+			return lines{}, err
 		}
-		return transport(d, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: all, Certificates: certificates}), nil
+		settings := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: all, Certificates: certificates}
+		old := transport(d, settings.Clone(), false)
+		if !secure {
+			return lines{both: old, old: old}, nil
+		}
+		return lines{both: transport(d, settings, true), old: old}, nil
 	})
 }
 
-// transport never asks the environment for a proxy: what is judged must be what is dialled. HTTP/1.1 only, so that a
-// stuck connection holds up one request and not all to its host.
-func transport(d dialer, settings *tls.Config) *http.Transport {
+// transport never asks the environment for a proxy: what is judged must be what is dialled. Settings are its own. HTTP/2 is
+// spoken by TLS alone, where an endpoint picks it in the handshake.
+func transport(d dialer, settings *tls.Config, http2 bool) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(http2)
 	return &http.Transport{
 		DialContext:            d.dial,
 		TLSClientConfig:        settings,
 		TLSHandshakeTimeout:    connectTimeout,
 		Protocols:              &protocols,
+		HTTP2:                  limits(),
 		DisableCompression:     true,
 		MaxIdleConns:           idleConns,
 		MaxIdleConnsPerHost:    idlePerHost,
@@ -159,12 +167,17 @@ func transport(d dialer, settings *tls.Config) *http.Transport {
 // to returns the transport to an endpoint, and where tokens for it come from, nil if it needs none.
 func (n *Network) to(e endpoint, now time.Time) (*http.Transport, *tokens) {
 	if !e.secure {
-		return n.plain.current(now), nil
+		return n.plain.current(now).both, nil
 	}
-	if own := n.origins[e.name()]; own != nil {
-		return own.way.current(now), own.tokens
+	w, name := n.https, e.name()
+	var t *tokens
+	if own := n.origins[name]; own != nil {
+		w, t = own.way, own.tokens
 	}
-	return n.https.current(now), nil
+	if n.avoided.has(name, now) {
+		return w.current(now).old, t
+	}
+	return w.current(now).both, t
 }
 
 // CheckTarget tells which of a Target's headers contradicts the operator's settings for its endpoint, in words for the

@@ -10,7 +10,6 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"fhirhook/channel"
@@ -42,7 +41,7 @@ type Options struct {
 	Dialects func(string) (Dialect, bool) // by name; nil: Lookup
 }
 
-// Channel sends over HTTP/1.1. It is safe for concurrent use.
+// Channel sends over HTTP/2 where the endpoint speaks it by TLS, and over HTTP/1.1. It is safe for concurrent use.
 type Channel struct {
 	network  *Network
 	dialect  string
@@ -132,7 +131,7 @@ func (c *Channel) exchange(ctx context.Context, m channel.Message, d Dialect, r 
 	limited, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	transport, tokens := c.network.to(to, start)
-	x := exchange{ctx: ctx, limited: limited, transport: transport, dialect: d, start: start}
+	x := exchange{ctx: ctx, limited: limited, network: c.network, to: to, transport: transport, dialect: d, start: start}
 	if tokens == nil {
 		return x.send(m, r)
 	}
@@ -167,6 +166,8 @@ func bearing(m channel.Message, r Request, token string) (channel.Message, Reque
 // exchange is what the requests of one attempt have in common.
 type exchange struct {
 	ctx, limited context.Context //nolint:containedctx // one attempt's, and no longer
+	network      *Network
+	to           endpoint
 	transport    *http.Transport
 	dialect      Dialect
 	start        time.Time
@@ -187,15 +188,24 @@ func (x exchange) send(m channel.Message, r Request) (channel.Reply, error) {
 	if err != nil {
 		return channel.Reply{}, &channel.SendError{Class: ClassMessage, Unbuilt: true, Hint: "the request can't be made", Err: err}
 	}
+	at.bound(req)
 	resp, err := x.transport.RoundTrip(req) //nolint:bodyclose // readBody closes it
 	if err != nil {
-		return channel.Reply{Duration: time.Since(start)}, stopped(ctx, classify(err, at.phase()))
+		f := classify(err, at.phase())
+		if at.shared() && (wantsOld(err) || f.class == ClassMalformed || timeout(err) && at.phase() == connected) && ctx.Err() == nil {
+			x.network.avoided.add(x.to.name(), start)
+			if wantsOld(err) { // which means that it did nothing with the request
+				x.transport, _ = x.network.to(x.to, start)
+				return x.send(m, r)
+			}
+		}
+		return channel.Reply{Duration: time.Since(start)}, stopped(ctx, f)
 	}
 	body, err := readBody(resp.Body)
 	reply := channel.Reply{Status: resp.StatusCode, Duration: time.Since(start), Body: kept(body, m.Target)}
 	switch {
 	case d.Success.Has(resp.StatusCode) && err != nil && limited.Err() != nil && ctx.Err() == nil:
-		return reply, stopped(ctx, classify(context.DeadlineExceeded, connected)) // the body dripped past the timeout
+		return reply, stopped(ctx, classify(context.DeadlineExceeded, sent)) // the body dripped past the timeout
 	case d.Success.Has(resp.StatusCode):
 		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 			reply.Note = fmt.Sprintf("%d counts as success here; the redirect was not followed", resp.StatusCode)
@@ -236,16 +246,4 @@ func kept(body []byte, t channel.Target) []byte {
 		body = append([]byte(nil), body[:keepReply]...) // let go of the rest
 	}
 	return body
-}
-
-// progress follows an exchange. Its callbacks may come from the transport's goroutines, and late.
-type progress struct{ at atomic.Int32 }
-
-func (p *progress) phase() phase { return phase(p.at.Load()) }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		TLSHandshakeStart: func() { p.at.CompareAndSwap(int32(connecting), int32(handshaking)) },
-		GotConn:           func(httptrace.GotConnInfo) { p.at.Store(int32(connected)) },
-	}
 }

@@ -17,7 +17,7 @@ import (
 // answers makes a Channel whose connections are pipes into serve, so that time can be faked.
 func answers(serve func(net.Conn)) *Channel {
 	c := New(Options{Policy: Policy{Dev: true}})
-	c.network.plain.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	c.network.plain.lines.both.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
 		go func() {
 			defer there.Close()

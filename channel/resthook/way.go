@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -14,66 +13,65 @@ import (
 // lookAgain is how long certificates are trusted to be those of their files.
 const lookAgain = 5 * time.Second
 
-// way is a transport that depends on files and is made anew when they change. Connections of the old one carry what
+// way is transports that depend on files and are made anew when they change. Connections of the old ones carry what
 // they have begun, and no new request.
 type way struct {
 	files []string
-	build func() (*http.Transport, error)
+	build func() (lines, error)
 	log   *slog.Logger
 
-	mu        sync.Mutex // guards what follows
-	transport *http.Transport
-	seen      []os.FileInfo // the files that transport was made of
-	unusable  []os.FileInfo // the files that no transport could be made of
-	looked    time.Time
+	mu       sync.Mutex // guards what follows
+	lines    lines
+	seen     []os.FileInfo // the files that lines were made of
+	unusable []os.FileInfo // the files that none could be made of
+	looked   time.Time
 }
 
-// newWay makes the first transport; its error says which file is at fault.
-func newWay(files []string, log *slog.Logger, build func() (*http.Transport, error)) (*way, error) {
+// newWay makes the first transports; its error says which file is at fault.
+func newWay(files []string, log *slog.Logger, build func() (lines, error)) (*way, error) {
 	w := &way{files: files, build: build, log: log, looked: time.Now(), seen: stat(files)}
 	var err error
-	w.transport, err = build()
+	w.lines, err = build()
 	return w, err
 }
 
-// current is the transport to be used now.
-func (w *way) current(now time.Time) *http.Transport {
+// current are the transports to be used now.
+func (w *way) current(now time.Time) lines {
 	w.mu.Lock()
-	transport, seen, unusable := w.transport, w.seen, w.unusable
+	those, seen, unusable := w.lines, w.seen, w.unusable
 	due := len(w.files) > 0 && now.Sub(w.looked) >= lookAgain
 	if due {
 		w.looked = now
 	}
 	w.mu.Unlock()
 	if !due {
-		return transport
+		return those
 	}
 	found := stat(w.files)
 	if same(found, seen) || same(found, unusable) {
-		return transport
+		return those
 	}
 	fresh, err := w.build()
 	if err != nil {
 		w.log.Warn("certificates.unusable", "error", err, "consequence", "those read before stay in force")
-		fresh = nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if fresh == nil {
+	if err != nil {
 		w.unusable = found
-		return w.transport
+		return w.lines
 	}
 	w.log.Info("certificates.read", "files", w.files)
-	w.transport.CloseIdleConnections()
-	w.transport, w.seen, w.unusable = fresh, found, nil
-	return w.transport
+	w.lines.closeIdle()
+	w.lines, w.seen, w.unusable = fresh, found, nil
+	return w.lines
 }
 
 // close ends idle connections.
 func (w *way) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.transport.CloseIdleConnections()
+	w.lines.closeIdle()
 }
 
 // stat looks at files; one that isn't there is nil.
