@@ -60,13 +60,25 @@ func (p *Param) Marked() bool {
 const near = 32 * 24 * 60 * 60
 
 // Marker makes marks. It keeps its memory from one parameter to the next and belongs to one goroutine.
-type Marker struct{ x values }
+type Marker struct {
+	x       values
+	subject Subject
+}
+
+// Subject prepares a resource for AppendMarks, until the next call. Marks are of its texts, which keep all of it in memory.
+func (m *Marker) Subject(r *fhir.Resource) *Subject {
+	m.subject = Subject{resource: r}
+	if len(r.JSON) > 0 {
+		m.subject.root = r.Doc().Shared().Root()
+	}
+	return &m.subject
+}
 
 // AppendMarks adds the marks of all elements that a parameter selects in a subject; there may be repetitions.
 func (m *Marker) AppendMarks(out []Mark, s *Subject, p *Param) []Mark {
 	x := &m.x
 	*x = values{
-		param: p, leaves: x.leaves[:0], codes: x.codes[:0], targets: x.targets[:0], phrases: x.phrases[:0],
+		param: p, bare: true, leaves: x.leaves[:0], codes: x.codes[:0], targets: x.targets[:0], phrases: x.phrases[:0],
 		dates: x.dates[:0], spans: x.spans[:0], amounts: x.amounts[:0], addresses: x.addresses[:0],
 	}
 	for l := range p.Leaves(s.root) {

@@ -32,6 +32,9 @@ func NewSubject(r *fhir.Resource, env Env) *Subject {
 	return s
 }
 
+// Root returns the resource's document.
+func (s *Subject) Root() tape.Node { return s.root }
+
 // Resource returns the resource.
 func (s *Subject) Resource() *fhir.Resource { return s.resource }
 
@@ -63,6 +66,7 @@ type values struct {
 	param   *Param
 	present bool // there is any value (:missing)
 	leaves  []Leaf
+	bare    bool // leaves aren't kept
 
 	codes     []coded
 	targets   []target
@@ -146,6 +150,9 @@ func (x *values) add(s *Subject, l Leaf) {
 // content, or an object with a member that is no extension: a concept may be all text, a reference all
 // identifier.
 func (x *values) keep(l Leaf) {
+	if x.bare {
+		return
+	}
 	has := l.Computed != ""
 	switch l.Node.Kind() {
 	case tape.Object:

@@ -65,6 +65,7 @@ func (s *sum) add(p posting) {
 // sumOfRows sums up the postings that a run's rows have by the log, but for those that may be gone.
 func sumOfRows(ctx context.Context, db store.DB, m *marker, of run, floor store.Seq, step func(store.Seq)) (sum, map[store.Seq]bool, error) {
 	var s sum
+	var in sorter
 	gone := map[store.Seq]bool{}
 	for after := of.First - 1; after < of.Last; {
 		var rows []store.Change
@@ -103,7 +104,7 @@ func sumOfRows(ctx context.Context, db store.DB, m *marker, of run, floor store.
 		for _, c := range rows {
 			all = m.append(all, c.Seq, c.Resource)
 		}
-		for _, p := range sorted(all) {
+		for _, p := range in.sorted(all) {
 			s.add(p)
 		}
 		step(after)

@@ -28,6 +28,8 @@ const (
 // follower is what only the goroutine in Run uses.
 type follower struct {
 	marker  *marker
+	sorter  sorter
+	found   []posting // of the rows that were taken in last; kept for the next
 	lease   store.Lease
 	catalog catalog
 	deaths  []death   // of rows in memory
@@ -178,7 +180,7 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
-	var all []posting
+	all := x.found[:0]
 	for _, c := range rows {
 		if c.Purged { // it is current at no place that is searched
 			continue
@@ -189,8 +191,9 @@ func (x *Index) absorb(ctx context.Context) (bool, error) {
 		}
 		all = x.marker.append(all, c.Seq, r)
 	}
+	x.found = all
 	newest := rows[len(rows)-1]
-	x.remember(memoryRun{rows[0].Seq, newest.Seq, sorted(all)})
+	x.remember(memoryRun{first: rows[0].Seq, last: newest.Seq, postings: x.sorter.sorted(all)})
 	x.deaths = append(x.deaths, deaths...)
 	x.held += len(rows)
 	if n := len(x.times); n == 0 || newest.Resource.Updated.Sub(x.times[n-1].time) > x.o.Keep/100 {
@@ -215,19 +218,6 @@ func rowBefore(r store.Reader, c store.Change) (store.Seq, error) {
 	return 0, fmt.Errorf("row %d is version %d of %s, and there is none before it", c.Seq, c.Resource.Version, c.Resource.Key)
 }
 
-// remember adds a run to memory. Neighbours of like size become one, so that there are few.
-func (x *Index) remember(r memoryRun) {
-	mem := slices.Clone(x.mem)
-	for n := len(mem); n > 0 && len(mem[n-1].postings) <= 2*len(r.postings); n-- {
-		r = memoryRun{mem[n-1].first, r.last, merged(mem[n-1].postings, r.postings)}
-		mem = mem[:n-1]
-	}
-	mem = append(mem, r)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.mem, x.place = mem, r.last
-}
-
 func (x *Index) report(place, last store.Seq) {
 	if place-x.told >= reportEvery && last-place > absorbRows {
 		x.told = place
@@ -240,13 +230,10 @@ func (x *Index) flush(ctx context.Context) error {
 	if len(x.mem) == 0 {
 		return nil
 	}
-	all := memoryRun{first: x.mem[0].first, last: x.mem[len(x.mem)-1].last}
-	for _, r := range slices.Backward(x.mem) { // the newest are the shortest
-		all.postings = merged(r.postings, all.postings)
-	}
+	first, last := x.mem[0].first, x.mem[len(x.mem)-1].last
 	c := x.catalog.clone()
-	made := run{Number: c.Next, First: all.first, Last: all.last}
-	c.Runs, c.Next, c.Place = append(c.Runs, made), c.Next+1, all.last
+	made := run{Number: c.Next, First: first, Last: last}
+	c.Runs, c.Next, c.Place = append(c.Runs, made), c.Next+1, last
 	for _, d := range x.deaths {
 		if i := c.runOf(d.row); i >= 0 {
 			c.Runs[i].Replaced++
@@ -255,12 +242,15 @@ func (x *Index) flush(ctx context.Context) error {
 	deaths := slices.SortedFunc(slices.Values(x.deaths), func(a, b death) int { return int(a.row) - int(b.row) })
 	err := x.db.Index().Update(ctx, x.lease, func(w store.IndexWriter) error {
 		b := blockWriter{w: w, shelf: made.shelf()}
-		for _, p := range all.postings {
-			if err := b.add(p); err != nil {
-				return err
+		err := inOrder(x.mem, func(some []posting) error {
+			for _, p := range some {
+				if err := b.add(p); err != nil {
+					return err
+				}
 			}
-		}
-		if err := b.end(); err != nil {
+			return nil
+		})
+		if err := errors.Join(err, b.end()); err != nil {
 			return err
 		}
 		for _, d := range deaths {
@@ -271,7 +261,7 @@ func (x *Index) flush(ctx context.Context) error {
 		return c.write(w)
 	})
 	if err != nil {
-		return fmt.Errorf("write rows %d to %d to the search index: %w", all.first, all.last, err)
+		return fmt.Errorf("write rows %d to %d to the search index: %w", first, last, err)
 	}
 	x.catalog, x.deaths, x.held = c, nil, 0
 	x.mu.Lock()

@@ -51,12 +51,6 @@ type Index struct {
 	follower
 }
 
-// memoryRun is a run that is not on a shelf yet. It is never changed.
-type memoryRun struct {
-	first, last store.Seq
-	postings    []posting
-}
-
 const (
 	defaultKeep      = time.Hour
 	defaultFlushRows = 16_384

@@ -153,11 +153,7 @@ func (x *Index) mergeSlice(ctx context.Context) error {
 
 // slice merges until it has written so many bytes or all.
 func (m *merge) slice(r store.IndexReader, runs []run, b *blockWriter, most int) (posting, bool, error) {
-	type head struct {
-		all *postings
-		p   posting
-	}
-	var heads []head
+	heads := make(heads, 0, len(runs))
 	for _, run := range runs {
 		all, p, ok, err := postingsFrom(r, run.shelf(), m.next)
 		if err != nil {
@@ -167,14 +163,9 @@ func (m *merge) slice(r store.IndexReader, runs []run, b *blockWriter, most int)
 			heads = append(heads, head{all, p})
 		}
 	}
+	slices.SortFunc(heads, func(a, b head) int { return a.p.compare(b.p) })
 	for len(heads) > 0 {
-		first := 0
-		for i := range heads {
-			if heads[i].p.compare(heads[first].p) < 0 {
-				first = i
-			}
-		}
-		h := &heads[first]
+		h := &heads[0]
 		if b.written >= most && b.block == nil {
 			return h.p, false, nil
 		}
@@ -188,9 +179,27 @@ func (m *merge) slice(r store.IndexReader, runs []run, b *blockWriter, most int)
 		if h.p, ok, err = h.all.next(); err != nil {
 			return posting{}, false, err
 		}
-		if !ok {
-			heads = slices.Delete(heads, first, first+1)
+		if ok {
+			heads.settle()
+		} else {
+			heads = heads[1:]
 		}
 	}
 	return posting{}, true, b.end()
+}
+
+// heads are shelves that are gone through at once, by what comes next of each.
+type heads []head
+
+type head struct {
+	all *postings
+	p   posting
+}
+
+// settle puts the first in its place, after it has gone on: mostly it stays the first, for rows with one value stand
+// together.
+func (h heads) settle() {
+	for i := 0; i+1 < len(h) && h[i+1].p.compare(h[i].p) < 0; i++ {
+		h[i], h[i+1] = h[i+1], h[i]
+	}
 }

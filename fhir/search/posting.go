@@ -18,13 +18,14 @@ type posting struct {
 }
 
 func (p posting) compare(q posting) int {
-	if c := cmp.Compare(p.field, q.field); c != 0 {
-		return c
+	switch {
+	case p.field != q.field:
+		return cmp.Compare(p.field, q.field)
+	case p.value != q.value:
+		return cmp.Compare(p.value, q.value)
+	default:
+		return cmp.Compare(p.seq, q.seq)
 	}
-	if c := cmp.Compare(p.value, q.value); c != 0 {
-		return c
-	}
-	return cmp.Compare(p.seq, q.seq)
 }
 
 // FNV-1a, and the finisher of MurmurHash3 behind it.
@@ -149,12 +150,12 @@ func (m *marker) append(out []posting, seq store.Seq, r *fhir.Resource) []postin
 		return out
 	}
 	out = append(out, posting{field: f.all, seq: seq})
-	subject := criteria.NewSubject(r, criteria.Env{})
+	subject := m.marker.Subject(r)
 	m.turn++
 	for _, i := range f.always {
 		out = m.appendParam(out, seq, subject, &f.params[i])
 	}
-	for name := range r.Doc().Root().Members() { // most parameters select by members that are not there
+	for name := range subject.Root().Members() { // most parameters select by members that are not there
 		for _, i := range f.byMember[name] {
 			if f.stamp[i] != m.turn {
 				f.stamp[i] = m.turn
@@ -175,23 +176,4 @@ func (m *marker) appendParam(out []posting, seq store.Seq, subject *criteria.Sub
 		out = append(out, posting{p.classes[mark.Class], value, seq})
 	}
 	return out
-}
-
-// sorted puts postings in order, each once.
-func sorted(all []posting) []posting {
-	slices.SortFunc(all, posting.compare)
-	return slices.Compact(all)
-}
-
-// merged is the union of two sorted lists without a posting in common.
-func merged(a, b []posting) []posting {
-	out := make([]posting, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if a[0].compare(b[0]) < 0 {
-			out, a = append(out, a[0]), a[1:]
-		} else {
-			out, b = append(out, b[0]), b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
 }

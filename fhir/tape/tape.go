@@ -49,13 +49,16 @@ type token struct {
 type Doc struct {
 	bytes  []byte
 	tokens []token
+	text   string // bytes once more, of a Shared document
 }
 
 // Bytes returns the compact form. It must not be changed.
 func (d *Doc) Bytes() []byte { return d.bytes[:len(d.bytes):len(d.bytes)] }
 
 // Footprint is how many bytes of memory the document takes.
-func (d *Doc) Footprint() int { return cap(d.bytes) + cap(d.tokens)*int(unsafe.Sizeof(token{})) }
+func (d *Doc) Footprint() int {
+	return cap(d.bytes) + len(d.text) + cap(d.tokens)*int(unsafe.Sizeof(token{}))
+}
 
 // MaxFootprint is the most that a document of so many bytes takes: one that holds nothing but digits and commas.
 func MaxFootprint(size int) int { return size + (size/2+1)*int(unsafe.Sizeof(token{})) }
@@ -205,13 +208,12 @@ func (n Node) Text() string {
 	t := n.token()
 	switch t.kind {
 	case String:
-		raw := n.doc.bytes[t.start+1 : t.end-1]
 		if t.plain {
-			return string(raw)
+			return n.doc.part(t.start+1, t.end-1)
 		}
-		return string(unescape(raw))
+		return string(unescape(n.doc.bytes[t.start+1 : t.end-1]))
 	case Number, Bool, Null:
-		return string(n.doc.bytes[t.start:t.end])
+		return n.doc.part(t.start, t.end)
 	default:
 		return ""
 	}
