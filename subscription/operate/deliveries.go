@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"fhirhook/fhir"
@@ -60,121 +59,6 @@ func (d *Desk) deliveries(ctx context.Context, r rest.OperationRequest) (rest.Op
 		return rest.OperationAnswer{}, err
 	}
 	return rest.OperationAnswer{Status: http.StatusOK, Body: page.bundle(r)}, nil
-}
-
-// filter is what a delivery must be to be listed.
-type filter struct {
-	ids          []string
-	focus        fhir.Key // ID "": any
-	version      uint64   // 0: any
-	numbers      span     // To 0: any
-	states       []store.State
-	since, until bound
-}
-
-var states = []store.State{store.Owed, store.Delivered, store.Failed, store.Withheld, store.Cancelled, store.Skipped}
-
-// filter reads a filter.
-func (in inputs) filter(r rest.OperationRequest) (*filter, error) {
-	f := &filter{}
-	for _, v := range in.all("delivery") {
-		f.ids = append(f.ids, v.text)
-	}
-	if v, ok, err := in.one("resource"); err != nil {
-		return nil, err
-	} else if ok {
-		if r.ID != "" && r.Type != fhir.Subscription {
-			return nil, v.refuse(fhir.Invalid, "the URL names the resource already")
-		}
-		if f.focus, f.version, err = v.resource(r.Tenant, r.Base); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if f.numbers, _, err = in.sequence(); err != nil {
-		return nil, err
-	}
-	for _, v := range in.all("status") {
-		at := slices.IndexFunc(states, func(s store.State) bool { return s.String() == v.text })
-		if at < 0 {
-			return nil, v.refuse(fhir.Value, "%.60q is not a state: owed, delivered, failed, withheld, cancelled or skipped", v.text)
-		}
-		f.states = append(f.states, states[at])
-	}
-	since, until, err := in.bounds()
-	f.since, f.until = bound{since}, bound{until}
-	return f, err
-}
-
-func (f *filter) has(d delivery) bool {
-	switch {
-	case d.number == 0 && !slices.Contains(f.ids, d.id): // a test is found by its id alone
-	case len(f.ids) > 0 && !slices.Contains(f.ids, d.id):
-	case f.focus.ID != "" && f.focus != d.focus:
-	case f.version > 0 && f.version != d.version:
-	case f.numbers.To > 0 && !f.numbers.has(d.number):
-	case len(f.states) > 0 && !slices.Contains(f.states, d.state):
-	case f.since.set() && d.changed.Before(f.since.Time), f.until.set() && !d.changed.Before(f.until.Time):
-	default:
-		return true
-	}
-	return false
-}
-
-// place is where the next page goes on.
-type place struct {
-	Lane    string `json:"l,omitempty"` // this one first, below the number Below
-	Below   uint64 `json:"n,omitempty"`
-	Version uint64 `json:"v,omitempty"` // of a focus: below it; Below so many of the first are done
-	Total   *int   `json:"t,omitempty"` // if it is known
-}
-
-// page is a page being filled.
-type page struct {
-	count   int
-	want    *filter
-	shows   func(store.Lane) (bool, error) // whether the caller may see it
-	from    place                          // zero: the first page
-	found   []delivery
-	total   int // found, and behind them
-	scanned int
-	next    *place // set once the page is full or enough was looked at
-}
-
-// take takes a delivery in. at is where to go on behind it. It returns false once there is no sense in more.
-func (p *page) take(d delivery, at place) bool {
-	if p.want.has(d) {
-		p.total++
-		if len(p.found) < p.count {
-			p.found = append(p.found, d)
-			if len(p.found) == p.count {
-				p.next = &at
-			}
-		}
-	}
-	return p.more(at)
-}
-
-// more tells whether to look further: to fill the page, and behind it to count, on the first.
-func (p *page) more(at place) bool {
-	if p.total > p.count && p.from != (place{}) {
-		return false
-	}
-	if p.scanned < mostScanned {
-		return true
-	}
-	if p.next == nil {
-		p.next = &at
-	}
-	p.total = -1
-	return false
-}
-
-// done says that all was looked at. A full page with nothing behind it is the last.
-func (p *page) done() {
-	if p.total == len(p.found) {
-		p.next = nil
-	}
 }
 
 // ofLane fills a page from one lane.
@@ -416,25 +300,4 @@ func (d *Desk) ofVersion(ctx context.Context, lane store.Lane, v *fhir.Resource,
 		}
 	}
 	return true, nil
-}
-
-// paging reads _count and _cursor.
-func (in inputs) paging(p *page) error {
-	if v, ok, err := in.one("_count"); err != nil {
-		return err
-	} else if ok {
-		n, err := strconv.Atoi(v.text)
-		if err != nil || n < 1 {
-			return v.refuse(fhir.Value, "%.60q is not a number above 0", v.text)
-		}
-		p.count = min(n, mostCount)
-	}
-	v, ok, err := in.one("_cursor")
-	if err != nil || !ok {
-		return err
-	}
-	if p.from, ok = parsePlace(v.text); !ok {
-		return v.refuse(fhir.Value, "take it from a next link as it is")
-	}
-	return nil
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"fhirhook/fhir"
 	"fhirhook/fhir/rest"
+	"fhirhook/fhir/store"
 	"fhirhook/fhir/tape"
 )
 
@@ -16,6 +18,62 @@ import (
 type bound struct{ time.Time }
 
 func (b bound) set() bool { return !b.IsZero() }
+
+// place is where the next page goes on.
+type place struct {
+	Lane    string `json:"l,omitempty"` // this one first, below the number Below
+	Below   uint64 `json:"n,omitempty"`
+	Version uint64 `json:"v,omitempty"` // of a focus: below it; Below so many of the first are done
+	Total   *int   `json:"t,omitempty"` // if it is known
+}
+
+// page is a page being filled.
+type page struct {
+	count   int
+	want    *filter
+	shows   func(store.Lane) (bool, error) // whether the caller may see it
+	from    place                          // zero: the first page
+	found   []delivery
+	total   int // found, and behind them
+	scanned int
+	next    *place // set once the page is full or enough was looked at
+}
+
+// take takes a delivery in. at is where to go on behind it. It returns false once there is no sense in more.
+func (p *page) take(d delivery, at place) bool {
+	if p.want.has(d) {
+		p.total++
+		if len(p.found) < p.count {
+			p.found = append(p.found, d)
+			if len(p.found) == p.count {
+				p.next = &at
+			}
+		}
+	}
+	return p.more(at)
+}
+
+// more tells whether to look further: to fill the page, and behind it to count, on the first.
+func (p *page) more(at place) bool {
+	if p.total > p.count && p.from != (place{}) {
+		return false
+	}
+	if p.scanned < mostScanned {
+		return true
+	}
+	if p.next == nil {
+		p.next = &at
+	}
+	p.total = -1
+	return false
+}
+
+// done says that all was looked at. A full page with nothing behind it is the last.
+func (p *page) done() {
+	if p.total == len(p.found) {
+		p.next = nil
+	}
+}
 
 // String is the place as it stands in a next link.
 func (p place) String() string {
@@ -86,4 +144,25 @@ func query(r rest.OperationRequest, cursor string) string {
 		return ""
 	}
 	return "?" + strings.Join(parts, "&")
+}
+
+// paging reads _count and _cursor.
+func (in inputs) paging(p *page) error {
+	if v, ok, err := in.one("_count"); err != nil {
+		return err
+	} else if ok {
+		n, err := strconv.Atoi(v.text)
+		if err != nil || n < 1 {
+			return v.refuse(fhir.Value, "%.60q is not a number above 0", v.text)
+		}
+		p.count = min(n, mostCount)
+	}
+	v, ok, err := in.one("_cursor")
+	if err != nil || !ok {
+		return err
+	}
+	if p.from, ok = parsePlace(v.text); !ok {
+		return v.refuse(fhir.Value, "take it from a next link as it is")
+	}
+	return nil
 }
