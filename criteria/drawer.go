@@ -1,7 +1,6 @@
 package criteria
 
 import (
-	"hash/maphash"
 	"iter"
 	"slices"
 
@@ -10,7 +9,7 @@ import (
 
 type bucket struct {
 	filed   map[fileKey]*drawer
-	unfiled map[*entry]struct{}
+	unfiled map[uint32]struct{} // entries
 }
 
 // fileKey names the parameter of filed entries. In the bucket of all types it differs from type to type, so
@@ -23,68 +22,64 @@ type fileKey struct {
 	via   string // of a chain: the references that lead to the parameter, which table has
 }
 
-// drawer holds the entries filed under one parameter, by key. It knows keys by their hashes: two that share one share
-// their entries, which are verified anyway.
+// drawer holds the entries filed under one parameter, by the hashes of their keys: two keys that share one share their
+// entries, which are verified anyway.
 type drawer struct {
 	hops []*Linked // of a chain
-	one  map[uint64]*entry
-	many map[uint64][]*entry // where there are more
+	one  map[uint64]uint32
+	many map[uint64][]uint32 // where there are more
 }
 
 func newDrawer(hops []*Linked) *drawer {
-	return &drawer{hops, map[uint64]*entry{}, map[uint64][]*entry{}}
+	return &drawer{hops, map[uint64]uint32{}, map[uint64][]uint32{}}
 }
 
 func (d *drawer) empty() bool { return len(d.one)+len(d.many) == 0 }
 
-func (d *drawer) add(key string, e *entry) {
-	h := maphash.String(hashSeed, key)
-	list, several := d.many[h]
-	first, taken := d.one[h]
+func (d *drawer) add(key uint64, e uint32) {
+	list, several := d.many[key]
+	first, taken := d.one[key]
 	switch {
 	case several:
-		d.many[h] = append(list, e)
+		d.many[key] = append(list, e)
 	case taken:
-		d.many[h] = []*entry{first, e}
-		delete(d.one, h)
+		d.many[key] = []uint32{first, e}
+		delete(d.one, key)
 	default:
-		d.one[h] = e
+		d.one[key] = e
 	}
 }
 
-func (d *drawer) remove(key string, e *entry) {
-	h := maphash.String(hashSeed, key)
-	list, several := d.many[h]
+func (d *drawer) remove(key uint64, e uint32) {
+	list, several := d.many[key]
 	switch list = swapOut(list, e); {
 	case !several:
-		delete(d.one, h)
+		delete(d.one, key)
 	case len(list) == 0:
-		delete(d.many, h)
+		delete(d.many, key)
 	default:
-		d.many[h] = list
+		d.many[key] = list
 	}
 }
 
 // count is how many entries a key leads to.
-func (d *drawer) count(key string) int {
-	h := maphash.String(hashSeed, key)
-	if d.one[h] != nil {
+func (d *drawer) count(key uint64) int {
+	if _, ok := d.one[key]; ok {
 		return 1
 	}
-	return len(d.many[h])
+	return len(d.many[key])
 }
 
 // appendTo adds the entries that a key leads to.
-func (d *drawer) appendTo(out []*entry, key string) []*entry {
-	h := maphash.String(hashSeed, key)
-	if e := d.one[h]; e != nil {
+func (d *drawer) appendTo(out []uint32, key uint64) []uint32 {
+	if e, ok := d.one[key]; ok {
 		return append(out, e)
 	}
-	return append(out, d.many[h]...)
+	return append(out, d.many[key]...)
 }
 
-func (d *drawer) all() iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
+func (d *drawer) all() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
 		for _, e := range d.one {
 			if !yield(e) {
 				return
@@ -177,7 +172,7 @@ func (s *Set) rarest(q *Query) int {
 		cost := 0
 		if b := s.buckets[of]; b != nil && b.filed[f.fileKey] != nil {
 			for _, key := range f.keys {
-				cost += b.filed[f.fileKey].count(key)
+				cost += b.filed[f.fileKey].count(s.hash(key))
 			}
 		}
 		cost = cost<<8 | min(len(f.keys), 31)<<3 | commonness(t)

@@ -1,9 +1,9 @@
 package criteria
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
-	"sync/atomic"
 
 	"fhirhook/fhir"
 )
@@ -16,60 +16,114 @@ import (
 // canonical form are one entry and share one evaluation.
 //
 // Of a filed query no more than its text is kept, for most of many are hardly ever candidates: it is compiled
-// again when it is one (recent).
+// again when it is one (recent). Entries and ids are numbered rows, so that a Set of a hundred thousand costs the
+// garbage collector next to nothing; with a pointer for each it was a third of the CPU time under load.
 //
 // Match may run concurrently with itself, not with Add and Remove.
 type Set struct {
-	byID    map[string]*entry
-	byText  map[uint64]*entry     // by hash; of two that share theirs the second is not here
+	texts   texts
+	tables  []*Definitions
+	askers  numbered[asker]
+	entries numbered[entry]
+	byID    map[uint64]uint32     // the first asker whose id has a hash
+	byText  map[uint64]uint32     // the first entry whose text has a hash
+	kept    map[uint32]*Query     // of entries that always are compiled
 	buckets map[fhir.Type]*bucket // "" is that of queries about all types
 	recent  *recent
+
+	hash func(string) uint64 // nil: a good one
+}
+
+// asker is an id.
+type asker struct {
+	id    textRef
+	entry uint32
+	next  uint32 // of its entry; 0: the last
+	same  uint32 // another whose id has the same hash
+}
+
+// entry is a query.
+type entry struct {
+	text  textRef
+	table uint32 // place in Set.tables
+	term  int32  // by which it is filed: its place in the query; -1: none
+	first uint32 // asker
+	same  uint32 // another whose text has the same hash
 }
 
 // hashSeed makes hashes that nobody can foresee.
 var hashSeed = maphash.MakeSeed()
 
-type entry struct {
-	text  string
-	table *Definitions
-	ids   []string
-	term  int                   // by which it is filed: its place in the query as text says it; -1: none
-	query atomic.Pointer[Query] // nil: to be compiled from text
-}
+func hashOf(s string) uint64 { return maphash.String(hashSeed, s) }
 
-// hash is of what makes two queries one entry.
-func (q *Query) hash() uint64 {
-	type meaning struct {
-		text  string
-		table *Definitions
+func (s *Set) init() {
+	s.byID, s.byText, s.kept, s.buckets = map[uint64]uint32{}, map[uint64]uint32{}, map[uint32]*Query{}, map[fhir.Type]*bucket{}
+	s.recent = &recent{compiled: map[uint32]*Query{}}
+	if s.hash == nil {
+		s.hash = hashOf
 	}
-	return maphash.Comparable(hashSeed, meaning{q.text, q.table})
 }
 
 // Add puts a query into the set under an id; one that is there under that id already is replaced.
 func (s *Set) Add(id string, q *Query) {
 	if s.byID == nil {
-		s.byID, s.byText, s.buckets, s.recent = map[string]*entry{}, map[uint64]*entry{}, map[fhir.Type]*bucket{}, &recent{}
+		s.init()
 	}
 	s.Remove(id)
-	h := q.hash()
-	e := s.byText[h]
-	if known := e != nil; !known || e.text != q.text || e.table != q.table {
-		e = s.file(q)
-		if !known {
-			s.byText[h] = e
-		}
+	number := s.entryOf(q)
+	if number == 0 {
+		number = s.file(q)
 	}
-	e.ids = append(e.ids, id)
-	s.byID[id] = e
+	e, h := s.entries.at(number), s.hash(id)
+	e.first = s.askers.add(asker{s.texts.add(id), number, e.first, s.byID[h]})
+	s.byID[h] = e.first
+}
+
+// askerOf finds an id; 0: it is not there.
+func (s *Set) askerOf(id string) uint32 {
+	if s.byID == nil {
+		return 0
+	}
+	n := s.byID[s.hash(id)]
+	for n != 0 && s.texts.get(s.askers.at(n).id) != id {
+		n = s.askers.at(n).same
+	}
+	return n
+}
+
+// entryOf finds the entry that a query shares; 0: there is none.
+func (s *Set) entryOf(q *Query) uint32 {
+	n := s.byText[s.hash(q.text)]
+	for n != 0 {
+		e := s.entries.at(n)
+		if s.tables[e.table] == q.table && s.texts.get(e.text) == q.text {
+			break
+		}
+		n = e.same
+	}
+	return n
 }
 
 // file makes the entry of a query, without ids.
-func (s *Set) file(q *Query) *entry {
-	e := &entry{text: q.text, table: q.table, term: s.rarest(q)}
-	s.eachPlace(q, e.term, func(b *bucket, f filed, key string) {
-		if e.term < 0 {
-			b.unfiled[e] = struct{}{}
+func (s *Set) file(q *Query) uint32 {
+	table := slices.Index(s.tables, q.table)
+	if table < 0 {
+		table = len(s.tables)
+		s.tables = append(s.tables, q.table)
+	}
+	term, h := s.rarest(q), s.hash(q.text)
+	e := entry{text: s.texts.add(q.text), table: uint32(table), term: int32(term), same: s.byText[h]}
+	if again := term >= 0 && q.textual; again {
+		e.term = int32(q.rank(term))
+	}
+	number := s.entries.add(e)
+	s.byText[h] = number
+	if term < 0 || !q.textual {
+		s.kept[number] = q
+	}
+	s.eachPlace(q, term, func(b *bucket, f filed, key string) {
+		if term < 0 {
+			b.unfiled[number] = struct{}{}
 			return
 		}
 		d := b.filed[f.fileKey]
@@ -77,44 +131,100 @@ func (s *Set) file(q *Query) *entry {
 			d = newDrawer(f.hops)
 			b.filed[f.fileKey] = d
 		}
-		d.add(key, e)
+		d.add(s.hash(key), number)
 	})
-	if e.term < 0 || !q.textual {
-		e.query.Store(q)
-	} else {
-		e.term = q.rank(e.term)
+	return number
+}
+
+// query compiles an entry, unless it is.
+func (s *Set) query(number uint32) (*Query, error) {
+	if q := s.kept[number]; q != nil {
+		return q, nil
 	}
-	return e
+	e := s.entries.at(number)
+	return s.recent.query(number, s.texts.get(e.text), s.tables[e.table])
 }
 
 // Remove takes a query out of the set.
 func (s *Set) Remove(id string) {
-	e := s.byID[id]
-	if e == nil {
+	number := s.askerOf(id)
+	if number == 0 {
 		return
 	}
-	delete(s.byID, id)
-	e.ids = swapOut(e.ids, id)
-	if len(e.ids) > 0 {
-		return
+	m := *s.askers.at(number)
+	unlink(s.byID, s.hash(id), number, m.same, func(n uint32) *uint32 { return &s.askers.at(n).same })
+	e := s.entries.at(m.entry)
+	before := &e.first
+	for *before != number {
+		before = &s.askers.at(*before).next
 	}
-	q, err := s.recent.query(e)
+	*before = m.next
+	s.askers.remove(number)
+	s.texts.drop(m.id)
+	if e.first == 0 {
+		s.unfile(m.entry)
+	}
+	if s.texts.loose() {
+		s.repack()
+	}
+}
+
+// unlink takes a number out of the chain of those that have a hash; same is the next of it.
+func unlink(chains map[uint64]uint32, hash uint64, number, same uint32, next func(uint32) *uint32) {
+	at := chains[hash]
+	switch {
+	case at != number:
+		for *next(at) != number {
+			at = *next(at)
+		}
+		*next(at) = same
+	case same == 0:
+		delete(chains, hash)
+	default:
+		chains[hash] = same
+	}
+}
+
+// unfile removes an entry.
+func (s *Set) unfile(number uint32) {
+	e := *s.entries.at(number)
+	q, err := s.query(number)
 	if err != nil {
-		return // it stays filed for nobody
+		return // it was compiled from the same before; filed for nobody, it does no harm
 	}
-	if h := q.hash(); s.byText[h] == e {
-		delete(s.byText, h)
-	}
-	s.eachPlace(q, e.term, func(b *bucket, f filed, key string) {
+	s.eachPlace(q, int(e.term), func(b *bucket, f filed, key string) {
 		if e.term < 0 {
-			delete(b.unfiled, e)
+			delete(b.unfiled, number)
 			return
 		}
 		d := b.filed[f.fileKey]
-		if d.remove(key, e); d.empty() {
+		if d.remove(s.hash(key), number); d.empty() {
 			delete(b.filed, f.fileKey)
 		}
 	})
+	unlink(s.byText, s.hash(q.text), number, e.same, func(n uint32) *uint32 { return &s.entries.at(n).same })
+	delete(s.kept, number)
+	s.recent.forget(number)
+	s.entries.remove(number)
+	s.texts.drop(e.text)
+}
+
+// repack lets go of the texts that were dropped.
+func (s *Set) repack() {
+	var packed texts
+	for _, first := range s.byID {
+		for n := first; n != 0; n = s.askers.at(n).same {
+			m := s.askers.at(n)
+			m.id = packed.add(s.texts.get(m.id))
+		}
+	}
+	for _, first := range s.byText {
+		for n := first; n != 0; n = s.entries.at(n).same {
+			e := s.entries.at(n)
+			e.text = packed.add(s.texts.get(e.text))
+		}
+	}
+	s.texts = packed
 }
 
 // swapOut takes one x out of list, whose order does not matter.
@@ -131,19 +241,24 @@ func swapOut[T comparable](list []T, x T) []T {
 }
 
 // Len counts the ids in the set.
-func (s *Set) Len() int { return len(s.byID) }
+func (s *Set) Len() int { return len(s.askers.all) - len(s.askers.free) }
 
 // FiledUnder tells by which term a query is found; false if it is tried for every resource of its types.
 func (s *Set) FiledUnder(id string) (*Term, bool) {
-	e := s.byID[id]
-	if e == nil || e.term < 0 {
+	number := s.askerOf(id)
+	if number == 0 {
 		return nil, false
 	}
-	q, err := s.recent.query(e)
+	e := s.askers.at(number).entry
+	term := s.entries.at(e).term
+	if term < 0 {
+		return nil, false
+	}
+	q, err := s.query(e)
 	if err != nil {
 		return nil, false
 	}
-	return &q.terms[e.term], true
+	return &q.terms[term], true
 }
 
 // Match returns the ids of the queries that find the resource, sorted, for sets without queries that are Far.
@@ -160,7 +275,7 @@ type Undecided struct {
 
 // Decide returns the ids of the queries that find the subject, sorted, and those that can't be decided.
 func (s *Set) Decide(subject *Subject) (ids []string, undecided []Undecided) {
-	candidates := make([]*entry, 0, 16)
+	candidates := make([]uint32, 0, 16)
 	keys := make([]string, 0, 16)
 	of := subject.resource.Key.Type
 	for _, t := range []fhir.Type{of, ""} {
@@ -178,29 +293,34 @@ func (s *Set) Decide(subject *Subject) (ids []string, undecided []Undecided) {
 				continue
 			}
 			for _, key := range keys {
-				candidates = d.appendTo(candidates, key)
+				candidates = d.appendTo(candidates, s.hash(key))
 			}
 		}
 	}
 	for _, e := range distinct(candidates) {
-		q, err := s.recent.query(e)
-		if err != nil {
-			undecided = append(undecided, Undecided{slices.Clone(e.ids), err})
-			continue
-		}
-		switch found := q.Matches(subject); {
-		case subject.Err() != nil:
-			undecided = append(undecided, Undecided{slices.Clone(e.ids), subject.Err()})
+		q, err := s.query(e)
+		found := err == nil && q.Matches(subject)
+		switch err = cmp.Or(err, subject.Err()); {
+		case err != nil:
+			undecided = append(undecided, Undecided{s.appendIDs(nil, e), err})
 		case found:
-			ids = append(ids, e.ids...)
+			ids = s.appendIDs(ids, e)
 		}
 	}
 	slices.Sort(ids)
 	return ids, undecided
 }
 
+// appendIDs adds the ids of an entry.
+func (s *Set) appendIDs(out []string, number uint32) []string {
+	for n := s.entries.at(number).first; n != 0; n = s.askers.at(n).next {
+		out = append(out, s.texts.get(s.askers.at(n).id))
+	}
+	return out
+}
+
 // distinct leaves each entry in the list once.
-func distinct(list []*entry) []*entry {
+func distinct(list []uint32) []uint32 {
 	const few = 16 // up to here comparing beats a map
 	if len(list) <= few {
 		out := list[:0]
@@ -211,8 +331,8 @@ func distinct(list []*entry) []*entry {
 		}
 		return out
 	}
-	seen := make(map[*entry]struct{}, len(list))
-	return slices.DeleteFunc(list, func(e *entry) bool {
+	seen := make(map[uint32]struct{}, len(list))
+	return slices.DeleteFunc(list, func(e uint32) bool {
 		_, again := seen[e]
 		seen[e] = struct{}{}
 		return again
@@ -228,7 +348,7 @@ func (s *Set) eachPlace(q *Query, term int, f func(b *bucket, in filed, key stri
 	for _, t := range types {
 		b := s.buckets[t]
 		if b == nil {
-			b = &bucket{map[fileKey]*drawer{}, map[*entry]struct{}{}}
+			b = &bucket{map[fileKey]*drawer{}, map[uint32]struct{}{}}
 			s.buckets[t] = b
 		}
 		if term < 0 {

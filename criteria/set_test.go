@@ -12,10 +12,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A set answers as trying each query would, whatever was added, replaced and removed before.
+// A set answers as trying each query would, whatever was added, replaced and removed before, and whatever shares a hash.
 func TestSet_equalsTheLinearLoop(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var set Set
+		if few := rapid.Uint64Range(0, 3).Draw(t, "hashes"); few > 0 {
+			set.hash = func(s string) uint64 { return hashOf(s) % few }
+		}
 		naive := map[string]*Query{}
 		for range rapid.IntRange(1, 25).Draw(t, "changes") {
 			id := fmt.Sprint("s", rapid.IntRange(0, 12).Draw(t, "id"))
@@ -49,9 +52,12 @@ func TestSet_equalsTheLinearLoop(t *testing.T) {
 			set.Remove(id)
 		}
 		for kind, b := range set.buckets {
-			if len(b.filed)+len(b.unfiled)+len(set.byText)+len(set.byID) > 0 {
+			if len(b.filed)+len(b.unfiled)+len(set.byText)+len(set.byID)+len(set.kept) > 0 {
 				t.Fatalf("something of %s is left behind", kind)
 			}
+		}
+		if set.Len() != 0 || set.texts.used != set.texts.unused {
+			t.Fatalf("%d ids and %d bytes are left behind", set.Len(), set.texts.used-set.texts.unused)
 		}
 	})
 }
@@ -168,6 +174,39 @@ func TestSet_identicalCriteriaAreOneEntry(t *testing.T) {
 	}
 }
 
+func TestSet_keepsNoTextsOfWhatWasRemoved(t *testing.T) {
+	var set Set
+	for i := range 20_000 {
+		set.Add(fmt.Sprint("s", i), query(t, fmt.Sprintf("Patient?identifier=%d", i)))
+		if i >= 100 {
+			set.Remove(fmt.Sprint("s", i-100))
+		}
+	}
+	if set.Len() != 100 || set.texts.used > 4*chunkSize {
+		t.Errorf("%d ids, %d bytes", set.Len(), set.texts.used)
+	}
+	r := resource(t, `{"resourceType":"Patient","identifier":[{"value":"19950"},{"value":"7"}]}`)
+	if diff := cmp.Diff([]string{"s19950"}, set.Match(r, testEnv)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSet_keepsFewQueriesCompiled(t *testing.T) {
+	var set Set
+	for i := range mostRecent + 100 {
+		set.Add(fmt.Sprint("s", i), query(t, fmt.Sprintf("Patient?identifier=%d", i)))
+	}
+	for i := range mostRecent + 100 {
+		r := resource(t, fmt.Sprintf(`{"resourceType":"Patient","identifier":[{"value":"%d"}]}`, i))
+		if diff := cmp.Diff([]string{fmt.Sprint("s", i)}, set.Match(r, testEnv)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if n := len(set.recent.compiled); n != mostRecent {
+		t.Errorf("%d are kept compiled, want %d", n, mostRecent)
+	}
+}
+
 const glucose = `{"resourceType":"Observation","id":"1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"c7"}]},"subject":{"reference":"Patient/8"},"effectiveDateTime":"2026-01-01","valueQuantity":{"value":5}}`
 
 func fill(tb testing.TB, n int) *Set {
@@ -223,8 +262,8 @@ func BenchmarkSet(b *testing.B) {
 func BenchmarkLinear(b *testing.B) {
 	set := fill(b, 100_000)
 	queries := make([]*Query, 0, set.Len())
-	for _, e := range set.byID {
-		q, err := set.recent.query(e)
+	for _, m := range set.askers.all {
+		q, err := set.query(m.entry)
 		if err != nil {
 			b.Fatal(err)
 		}

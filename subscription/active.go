@@ -50,8 +50,8 @@ func (e env) at(updated time.Time) criteria.Env {
 type tenant struct {
 	sets
 	apart map[View]*sets
-	ways  criteria.Set      // of those with Enters: the far ends of chains and _has (wayID)
-	subs  map[string]*entry // by id
+	ways  criteria.Set     // of those with Enters: the far ends of chains and _has (wayID)
+	subs  map[string]entry // by id
 }
 
 // sets are two, by what criteria are held against first.
@@ -225,7 +225,7 @@ func (a *active) share(e *entry) {
 func (a *active) apply(t turn) {
 	of := a.tenants[t.lane.Tenant]
 	if of == nil {
-		of = &tenant{subs: map[string]*entry{}}
+		of = &tenant{subs: map[string]entry{}}
 		a.tenants[t.lane.Tenant] = of
 	}
 	id := t.lane.Subscription
@@ -238,7 +238,7 @@ func (a *active) apply(t turn) {
 		return
 	}
 	a.share(t.entry)
-	of.subs[id] = t.entry
+	of.subs[id] = *t.entry
 	if t.to == live && !t.sub.TestsOnly() {
 		of.setOf(t.entry.terms).Add(id, t.sub.Query)
 		of.addWays(id, t.entry.terms.demands)
@@ -269,11 +269,17 @@ func (a *active) setEnd(t turn) {
 // ended tells whether the end of a Subscription has come.
 func (a *active) ended(now time.Time) bool { return !a.next.IsZero() && !now.Before(a.next) }
 
+// entry finds a Subscription; nil: there is none.
 func (a *active) entry(lane store.Lane) *entry {
-	if of := a.tenants[lane.Tenant]; of != nil {
-		return of.subs[lane.Subscription]
+	of := a.tenants[lane.Tenant]
+	if of == nil {
+		return nil
 	}
-	return nil
+	e, ok := of.subs[lane.Subscription]
+	if !ok {
+		return nil
+	}
+	return &e
 }
 
 // definitions returns what is in force for a tenant.

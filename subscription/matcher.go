@@ -62,6 +62,8 @@ type Matcher struct {
 	broken atomic.Int64
 	asked  conditions
 
+	loading loading
+
 	// What follows belongs to Run.
 	lease   store.Lease
 	set     *active
@@ -82,7 +84,7 @@ func NewMatcher(db store.DB, o MatcherOptions) *Matcher {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Matcher{db: db, o: o, bounds: usual, asked: conditions{log: o.Log}}
+	return &Matcher{db: db, o: o, bounds: usual, asked: conditions{log: o.Log}, loading: loading{done: make(chan struct{})}}
 }
 
 // Place is how far the Matcher has come: every row up to it is decided.

@@ -3,13 +3,16 @@ package subscription
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"fhirhook/fhir"
 	"fhirhook/fhir/store"
 )
 
 // startRows is how many Subscriptions are read in one View.
-const startRows = 256
+const startRows = 1024
 
 // start takes the lease and folds the Subscriptions as they were at the cursor's place.
 func (m *Matcher) start(ctx context.Context) (err error) {
@@ -31,6 +34,9 @@ func (m *Matcher) start(ctx context.Context) (err error) {
 	m.sights = sights{}
 	m.broken.Store(0)
 	m.moved(m.durable)
+	if err := m.loading.begin(ctx, m.db, tenants); err != nil {
+		return err
+	}
 	for _, tenant := range tenants {
 		turns, err := m.fold(ctx, tenant)
 		if err != nil {
@@ -42,6 +48,7 @@ func (m *Matcher) start(ctx context.Context) (err error) {
 			}
 		}
 	}
+	m.loading.end()
 	return nil
 }
 
@@ -66,7 +73,7 @@ func tenantsOf(q store.QueueReader) ([]string, error) {
 	}
 }
 
-// fold takes in a tenant's Subscriptions and returns the turns of those that may owe.
+// fold takes in a tenant's Subscriptions and returns the turns of those that are held, or have to be.
 func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err error) {
 	defs, err := m.inForce(ctx, tenant, m.durable.Seq)
 	if err != nil {
@@ -91,21 +98,63 @@ func (m *Matcher) fold(ctx context.Context, tenant string) (turns []turn, err er
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range page {
-			after = s.Key.ID
-			t := m.set.look(s)
-			m.apply(t)
-			if err := m.blame(ctx, t, s, m.durable.Seq); err != nil {
-				return nil, err
+		held, err := m.takeIn(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		turns = append(turns, held...)
+		m.loading.add(len(page))
+		if len(page) < startRows {
+			return turns, nil
+		}
+		after = page[len(page)-1].Key.ID
+	}
+}
+
+// takeIn applies the versions of a page, and returns the turns of those that are held, or have to be. What the rest says
+// is let go: of very many Subscriptions hardly any is held.
+func (m *Matcher) takeIn(ctx context.Context, page []*fhir.Resource) (turns []turn, err error) {
+	all := m.set.lookAll(page)
+	for i, t := range all {
+		m.apply(t)
+		if err := m.blame(ctx, t, page[i], m.durable.Seq); err != nil {
+			return nil, err
+		}
+	}
+	err = m.db.Queue().View(ctx, func(q store.QueueReader) error {
+		turns = turns[:0]
+		for _, t := range all {
+			if t.to == live {
+				if at, err := q.Cursor(holdName(t.lane)); err != nil || at == (store.Cursor{}) {
+					if err != nil {
+						return err
+					}
+					continue
+				}
 			}
 			if t.to == live || t.to == broken {
 				turns = append(turns, t)
 			}
 		}
-		if len(page) < startRows {
-			return turns, nil
-		}
+		return nil
+	})
+	return turns, err
+}
+
+// lookAll is look for each of several Subscriptions, on all processors.
+func (a *active) lookAll(page []*fhir.Resource) []turn {
+	turns := make([]turn, len(page))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(page)) {
+		workers.Go(func() { // stops when there are no more
+			for i := next.Add(1) - 1; int(i) < len(page); i = next.Add(1) - 1 {
+				turns[i] = a.look(page[i])
+			}
+		})
 	}
+	workers.Wait()
+	return turns
 }
 
 // resume begins a hold for a Subscription that doesn't compile, and ends it for one that does again.
