@@ -10,6 +10,9 @@ CLIENTS := .cache/clients/node_modules
 FUZZTIME ?= 20s
 FUZZJOBS ?= 4
 TOOL := go tool -modfile=tools.mod
+CODE := cmd docs fhir criteria channel subscription
+# Tests of the whole server wait more than they compute.
+GOTEST := go test -timeout 20m -parallel 4
 
 .PHONY: help
 help: ## print this list
@@ -29,15 +32,20 @@ run: build ## start the server with a receiver beside it, and print the curl com
 
 .PHONY: test
 test: ## all tests that need only Go
-	go test -timeout 20m ./...
+	$(GOTEST) ./...
 
 .PHONY: race
 race: ## the same under the race detector
-	go test -race -timeout 20m ./...
+	$(GOTEST) -race ./...
 
 .PHONY: all-test
-all-test: $(EXAMPLES) $(CLIENTS) ## everything: also Python, Node, HL7's examples and FHIR clients (fetched into .cache)
-	go test -tags all -timeout 20m ./...
+all-test: test ## everything: the tests, those that need more than Go, and each fuzz target for FUZZTIME
+	$(MAKE) --no-print-directory -j 2 more-test fuzz
+
+.PHONY: more-test
+more-test: $(EXAMPLES) $(CLIENTS) ## the tests behind the tag all: Python, Node, HL7's examples and FHIR clients (fetched into .cache)
+	files=$$(grep -rl '^//go:build all$$' --include='*_test.go' $(CODE)); \
+	$(GOTEST) -tags all -run "^($$(grep -hoE '^func Test[A-Za-z0-9_]+' $$files | cut -c6- | paste -sd '|'))$$" $$(dirname $$files | sort -u | sed 's|^|./|')
 
 $(EXAMPLES):
 	go run ./cmd/internal/generate --fetch --package $(EXAMPLES)
@@ -50,20 +58,17 @@ $(CLIENTS): testdata/clients/package.json
 
 .PHONY: lint
 lint: ## formatting, vet and golangci-lint
-	@out=$$($(TOOL) gofumpt -l cmd docs fhir criteria channel subscription); if [ -n "$$out" ]; then echo "run make fmt: $$out"; exit 1; fi
+	@out=$$($(TOOL) gofumpt -l $(CODE)); if [ -n "$$out" ]; then echo "run make fmt: $$out"; exit 1; fi
 	go vet ./... && go vet -tags all ./...
 	$(TOOL) golangci-lint run --build-tags all ./...
 
 .PHONY: fmt
 fmt: ## format everything
-	$(TOOL) gofumpt -w cmd docs fhir criteria channel subscription
+	$(TOOL) gofumpt -w $(CODE)
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (20s), FUZZJOBS (4) at a time
-	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' cmd fhir criteria channel subscription | sort \
-	  | sed -E 's|^(.*)/[^/]+:func (Fuzz.*)$$|\1 \2|' \
-	  | xargs -P $(FUZZJOBS) -L 1 bash -c 'out=$$(go test ./$$0 -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 2>&1) \
-	    && echo "ok $$0 $$1: $$(grep -oE "execs: [0-9]+" <<<"$$out" | tail -1)" || { echo "FAILED $$0 $$1"; echo "$$out"; exit 1; }'
+	FUZZTIME=$(FUZZTIME) FUZZJOBS=$(FUZZJOBS) .ci/fuzz $(CODE)
 
 .PHONY: bench
 bench: build ## the figures of docs/performance.md, as ratios in one run (20 minutes on 2 cores)

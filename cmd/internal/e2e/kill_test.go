@@ -12,9 +12,6 @@ import (
 	"fhirhook/cmd/internal/app"
 )
 
-// rounds is how often the server is killed in TestKill_nothingIsLost.
-const rounds = 100
-
 // TestKill_nothingIsLost kills the server at random moments under load and starts it again. Every write that
 // was acknowledged must be notified to both Subscriptions, under gap-free numbers, and every duplicate
 // carries the id and number of the first.
