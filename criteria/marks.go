@@ -77,10 +77,7 @@ func (m *Marker) Subject(r *fhir.Resource) *Subject {
 // AppendMarks adds the marks of all elements that a parameter selects in a subject; there may be repetitions.
 func (m *Marker) AppendMarks(out []Mark, s *Subject, p *Param) []Mark {
 	x := &m.x
-	*x = values{
-		param: p, bare: true, leaves: x.leaves[:0], codes: x.codes[:0], targets: x.targets[:0], phrases: x.phrases[:0],
-		dates: x.dates[:0], spans: x.spans[:0], amounts: x.amounts[:0], addresses: x.addresses[:0],
-	}
+	x.begin(p)
 	for l := range p.Leaves(s.root) {
 		x.add(s, l)
 	}
@@ -121,6 +118,13 @@ func (m *Marker) AppendMarks(out []Mark, s *Subject, p *Param) []Mark {
 		}
 	}
 	return out
+}
+
+// begin empties what the parameter before has left. Nothing but lengths is written, of which the collector need not know.
+func (x *values) begin(p *Param) {
+	x.param, x.bare = p, true
+	x.codes, x.targets, x.phrases, x.dates = x.codes[:0], x.targets[:0], x.phrases[:0], x.dates[:0]
+	x.spans, x.amounts, x.addresses = x.spans[:0], x.amounts[:0], x.addresses[:0]
 }
 
 func looseCode(code string, loose bool) string {

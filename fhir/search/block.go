@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	blockSize   = 1500 // bytes, about: a lookup decodes half a block in vain
+	blockSize   = 1230 // bytes, about: a lookup decodes half a block in vain, and three with their keys fill a page of 4 KiB
 	postingSize = 24
 )
 

@@ -29,7 +29,8 @@ const (
 type follower struct {
 	marker  *marker
 	sorter  sorter
-	found   []posting // of the rows that were taken in last; kept for the next
+	rows    []store.Change // empty, kept for the next that are taken in
+	found   []posting      // the same
 	lease   store.Lease
 	catalog catalog
 	deaths  []death   // of rows in memory
@@ -150,12 +151,16 @@ func (x *Index) step(ctx context.Context) (busy bool, err error) {
 
 // absorb takes the next rows of the log into memory.
 func (x *Index) absorb(ctx context.Context) (bool, error) {
-	var rows []store.Change
+	rows := x.rows
+	defer func() { // keeps the memory, and nothing of what was in it
+		clear(rows)
+		x.rows = rows[:0]
+	}()
 	var deaths []death
 	var last store.Seq
 	place := x.Place()
 	err := x.db.View(ctx, func(r store.Reader) error {
-		rows, deaths, last = nil, nil, r.Last()
+		rows, deaths, last = rows[:0], nil, r.Last()
 		size := 0
 		for c, err := range r.Changes(place) {
 			if err != nil {
