@@ -63,14 +63,14 @@ func New(c Config, o Options) (*Authenticator, error) {
 		return nil, nil //nolint:nilnil // no authentication
 	}
 	a := &Authenticator{
-		configured: hold(c.Tokens, ConfiguredTokens, o.Definitions), issuers: map[string]*trusted{},
+		configured: hold(c.Tokens, ConfiguredTokens, c.serves, o.Definitions), issuers: map[string]*trusted{},
 		now: o.Now, defs: o.Definitions,
 	}
 	if a.now == nil {
 		a.now = time.Now
 	}
 	if o.File != "" {
-		a.file = &fileTokens{file: TokenFile{o.File}, defs: o.Definitions}
+		a.file = &fileTokens{file: TokenFile{o.File}, serves: c.serves, defs: o.Definitions}
 		if _, err := a.file.find(digest{}); err != nil {
 			return nil, err
 		}

@@ -146,6 +146,7 @@ func (t *trusted) verify(ctx context.Context, token string, p pieces, now time.T
 		if latest := now.Add(cachedFor); until.After(latest) {
 			until = latest
 		}
+		principal.serves = t.knows
 		return &verified{principal.compiled(defs), t, generation, until}, nil
 	}
 	return nil, refuse(Unknown, "the JWT is not signed by a key that its issuer has")

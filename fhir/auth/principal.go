@@ -26,6 +26,7 @@ type Principal struct {
 	access  *Access
 	problem error
 	open    bool
+	serves  func(tenant string) bool // which tenants there may be; nil: any
 }
 
 // compiled returns p with its Access. The definitions are those that the operator vouches for.
@@ -63,10 +64,11 @@ func (p *Principal) Access() *Access {
 // Problem tells of scopes that give nothing because they can't be evaluated, nil if there are none.
 func (p *Principal) Problem() error { return p.problem }
 
-// In is the principal acting in a tenant: itself in its own, and an administrator in any; nil for all others.
+// In is the principal acting in a tenant: itself in its own, and an administrator in any that there may be; nil for all
+// others, and where the configuration names tenants and this is none of them, even if it is its own.
 func (p *Principal) In(tenant string) *Principal {
 	switch {
-	case p == nil || !ValidTenant(tenant):
+	case p == nil || !ValidTenant(tenant) || p.serves != nil && !p.serves(tenant):
 		return nil
 	case p.Tenant == tenant:
 		return p

@@ -97,6 +97,14 @@ func (p *Principal) Refuse(needed Permissions, t fhir.Type) *RefusedError {
 	return &RefusedError{Reason: Insufficient, Text: text, Scope: scope}
 }
 
+// RefuseTenant is the refusal of a tenant that the caller doesn't act in.
+func (p *Principal) RefuseTenant() *RefusedError {
+	if p == nil || !p.Admin {
+		return RefuseAdmin()
+	}
+	return &RefusedError{Reason: Insufficient, Text: "there is no such tenant here: name one that is configured, in X-Fhirhook-Tenant", Scope: AdminScope}
+}
+
 // RefuseAdmin is the refusal of something that only administrators may.
 func RefuseAdmin() *RefusedError {
 	return &RefusedError{Reason: Insufficient, Text: "only an administrator's token allows this", Scope: AdminScope}

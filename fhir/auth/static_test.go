@@ -324,3 +324,55 @@ func BenchmarkAuthenticate_static(b *testing.B) {
 		}
 	}
 }
+
+// TestAuthenticate_letsNobodyIntoATenantThatIsNotNamed: a token belongs to one tenant, and where the tenants are named, to one
+// of those; one that names none is of the default tenant, and of no other.
+func TestAuthenticate_letsNobodyIntoATenantThatIsNotNamed(t *testing.T) {
+	t.Parallel()
+	f := tokenFile(t)
+	secrets := map[string]string{}
+	for name, token := range map[string]auth.Token{
+		"a": {Tenant: "a"}, "b": {Tenant: "b"}, "unnamed": {}, "empty": {Tenant: ""}, "root": {Admin: true}, "root-a": {Admin: true, Tenant: "a"},
+	} {
+		token.Name, token.Scopes = name, []string{"system/*.cruds"}
+		secrets[name] = create(t, f, token)
+	}
+	named := must(auth.New(auth.Config{Tenants: map[string]auth.Quota{"a": {}}}, auth.Options{File: f.Path, Definitions: criteria.R4()}))
+	all := must(auth.New(auth.Config{}, auth.Options{File: f.Path, Definitions: criteria.R4()}))
+	for _, tt := range []struct {
+		who           string
+		in            bool     // let in where tenants are named
+		named, unheld []string // the tenants that it acts in, then and where none are named
+	}{
+		{"a", true, []string{"a"}, []string{"a"}},
+		{"b", false, nil, []string{"b"}},
+		{"unnamed", false, nil, []string{"default"}},
+		{"empty", false, nil, []string{"default"}},
+		{"root", true, []string{"a"}, []string{"a", "b", "default", "zz"}},
+		{"root-a", true, []string{"a"}, []string{"a", "b", "default", "zz"}},
+	} {
+		acts := func(p *auth.Principal) (in []string) {
+			for _, tenant := range []string{"", "a", "b", "default", "zz", "*", "a/b"} {
+				there := p.In(tenant)
+				if there == nil {
+					continue
+				}
+				in = append(in, tenant)
+				if there.Tenant != tenant || !there.Access().Sees(&fhir.Resource{Key: fhir.Key{Tenant: tenant, Type: "Patient", ID: "1"}}, criteria.Env{}) {
+					t.Errorf("%s in %s is %+v", tt.who, tenant, there)
+				}
+			}
+			return in
+		}
+		p, err := named.Authenticate(t.Context(), "Bearer "+secrets[tt.who])
+		if (err == nil) != tt.in {
+			t.Errorf("%s: %v", tt.who, err)
+		}
+		if diff := cmp.Diff(tt.named, acts(p)); diff != "" {
+			t.Errorf("%s, tenants named: %s", tt.who, diff)
+		}
+		if diff := cmp.Diff(tt.unheld, acts(must(all.Authenticate(t.Context(), "Bearer "+secrets[tt.who])))); diff != "" {
+			t.Errorf("%s, no tenants named: %s", tt.who, diff)
+		}
+	}
+}

@@ -92,14 +92,14 @@ func errTenant(where, name string) error {
 }
 
 // principal is who calls with the token.
-func (t *Token) principal(issuer string, defs *criteria.Definitions) *Principal {
+func (t *Token) principal(issuer string, serves func(tenant string) bool, defs *criteria.Definitions) *Principal {
 	tenant := t.Tenant
 	if tenant == "" {
 		tenant = fhir.DefaultTenant
 	}
 	return Principal{
 		Issuer: issuer, Subject: t.Name, Tenant: tenant, Admin: t.Admin,
-		Scopes: readScopes(t.Scopes), Patient: t.Patient, Expires: t.Expires,
+		Scopes: readScopes(t.Scopes), Patient: t.Patient, Expires: t.Expires, serves: serves,
 	}.compiled(defs)
 }
 

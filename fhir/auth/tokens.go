@@ -16,14 +16,14 @@ import (
 type digest = [sha256.Size]byte
 
 // hold makes the tokens ready for use. Of two with one hash the first counts.
-func hold(tokens []Token, issuer string, defs *criteria.Definitions) map[digest]*held {
+func hold(tokens []Token, issuer string, serves func(tenant string) bool, defs *criteria.Definitions) map[digest]*held {
 	all := make(map[digest]*held, len(tokens))
 	for _, t := range tokens {
 		sum, ok := t.digest()
 		if _, twice := all[sum]; !ok || twice {
 			continue
 		}
-		all[sum] = &held{t, t.principal(issuer, defs)}
+		all[sum] = &held{t, t.principal(issuer, serves, defs)}
 	}
 	return all
 }
@@ -31,8 +31,9 @@ func hold(tokens []Token, issuer string, defs *criteria.Definitions) map[digest]
 // fileTokens are the tokens of a TokenFile as it is at the moment: it is looked at each time, so that a revocation
 // takes effect at once, and read again when it has changed.
 type fileTokens struct {
-	file TokenFile
-	defs *criteria.Definitions
+	file   TokenFile
+	serves func(tenant string) bool
+	defs   *criteria.Definitions
 
 	mu     sync.RWMutex // guards what follows
 	seen   os.FileInfo  // nil: there was no file
@@ -83,7 +84,7 @@ func (f *fileTokens) load(info os.FileInfo) {
 		f.err = err
 		return
 	}
-	f.tokens = hold(tokens, CreatedTokens, f.defs)
+	f.tokens = hold(tokens, CreatedTokens, f.serves, f.defs)
 }
 
 // admit lets a caller in by a static token. found tells whether the token is one; if not, it may be a JWT.
@@ -100,8 +101,11 @@ func (a *Authenticator) admit(token string, now time.Time) (_ *Principal, found 
 		return nil, false, nil
 	}
 	p, refusal := h.admit(now)
-	if refusal != nil {
+	switch {
+	case refusal != nil:
 		return nil, true, refusal
+	case !p.Admin && p.In(p.Tenant) == nil: // made before the tenants were named, or without looking at them
+		return nil, true, refuse(Unfit, "the token is of a tenant that is not known here")
 	}
 	return p, true, nil
 }

@@ -33,13 +33,15 @@ func (q *request) identify(c *call) (err error) {
 		return err
 	}
 	c.home = c.who.Tenant
-	if tenant := in.Header.Get(TenantHeader); tenant != "" {
-		there := c.who.In(tenant)
-		if there == nil {
-			return auth.RefuseAdmin()
-		}
-		c.who = there
+	tenant := in.Header.Get(TenantHeader)
+	if tenant == "" {
+		tenant = c.home
 	}
+	there := c.who.In(tenant)
+	if there == nil {
+		return c.who.RefuseTenant()
+	}
+	c.who = there
 	c.tenant, c.origin.Actor = c.who.Tenant, c.who.Subject
 	return q.allow(c)
 }

@@ -29,10 +29,14 @@ func tenantOf(a *auth.Authenticator) func(*http.Request) (tenant string, known b
 	}
 	return func(r *http.Request) (string, bool) {
 		p, err := a.Authenticate(r.Context(), r.Header.Values("Authorization")...)
-		if named := r.Header.Get(rest.TenantHeader); err == nil && named != "" {
-			p = p.In(named)
+		if err != nil {
+			return "", false
 		}
-		if err != nil || p == nil {
+		named := r.Header.Get(rest.TenantHeader)
+		if named == "" {
+			named = p.Tenant
+		}
+		if p = p.In(named); p == nil {
 			return "", false
 		}
 		return p.Tenant, true
