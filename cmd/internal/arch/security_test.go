@@ -1,9 +1,7 @@
 package arch_test
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,24 +16,10 @@ var (
 func declaredTests(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), ".") {
-			return fs.SkipDir
-		}
-		if !strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		for _, m := range testDeclared.FindAllStringSubmatch(string(text), -1) {
+	for path, text := range testFiles(t) {
+		for _, m := range testDeclared.FindAllStringSubmatch(text, -1) {
 			found[m[1]] = append(found[m[1]], path)
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return found
 }

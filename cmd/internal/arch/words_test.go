@@ -1,7 +1,6 @@
 package arch_test
 
 import (
-	"bufio"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,6 +34,20 @@ func TestArch_topLevelHoldsNothingElse(t *testing.T) {
 func TestArch_noTestIsSkipped(t *testing.T) {
 	t.Parallel()
 	skip := "t" + ".Skip"
+	for path, text := range testFiles(t) {
+		n := 0
+		for line := range strings.Lines(text) {
+			if n++; strings.Contains(line, skip) {
+				t.Errorf("%s:%d skips a test", path, n)
+			}
+		}
+	}
+}
+
+// testFiles are the texts of all files with tests, by their paths.
+func testFiles(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -45,20 +58,12 @@ func TestArch_noTestIsSkipped(t *testing.T) {
 		if !strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		for n := 1; lines.Scan(); n++ {
-			if strings.Contains(lines.Text(), skip) {
-				t.Errorf("%s:%d skips a test", path, n)
-			}
-		}
-		return lines.Err()
+		text, err := os.ReadFile(path)
+		found[path] = string(text)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return found
 }
