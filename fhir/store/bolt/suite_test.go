@@ -8,11 +8,14 @@ import (
 )
 
 // The suite runs without fsync: that acknowledged commits survive is what TestDB_survivesKill proves.
-func TestDB(t *testing.T) {
+func TestDB(t *testing.T) { suite(t, Options{noSync: true}) }
+
+// suite holds stores with these options against what every store promises.
+func suite(t *testing.T, o Options) {
 	folders := map[store.DB]string{}
 	open := func(t *testing.T, dir string) store.DB {
 		t.Helper()
-		db, err := Open(dir, Options{noSync: true})
+		db, err := Open(dir, o)
 		if err != nil {
 			t.Fatal(err)
 		}
