@@ -47,6 +47,7 @@ type commands struct {
 	Bench         benchCmd         `cmd:"" help:"Measure a server, and the least that could keep the same promises, on this machine."`
 	BenchRole     benchRoleCmd     `cmd:"" hidden:"" help:"A process of bench."`
 	Check         checkCmd         `cmd:"" help:"Prove the integrity of a data folder that no server is using."`
+	Compact       compactCmd       `cmd:"" help:"Write the files of a data folder that no server is using anew, as small as they can be."`
 	Health        healthCmd        `cmd:"" help:"Succeed if a running server is ready: for containers and scripts."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }

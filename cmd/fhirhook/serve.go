@@ -34,6 +34,7 @@ type serveCmd struct {
 	EndpointConcurrency int           `help:"Requests that may be under way to one endpoint origin (scheme, host, port) at a time, over all Subscriptions; 0: no limit." default:"64"`
 	EndpointRate        float64       `help:"Requests that one endpoint origin is sent in a second, over all Subscriptions; 0: no limit." default:"0"`
 	KeepAttempts        time.Duration `help:"How long attempts are kept, by whole days." default:"720h"`
+	KeepHistory         time.Duration `help:"How long versions of resources are kept after they were replaced, at least 1h; 0: for ever. What is owed to a Subscription stays until it isn't." default:"0"`
 	MaxBody             int64         `help:"Largest request body for one resource, in bytes." default:"8388608"`
 	MaxBundle           int64         `help:"Largest request body for a batch or transaction, in bytes." default:"67108864"`
 	DeleteMultiple      bool          `help:"Let a conditional DELETE (DELETE [base]/Type?…) delete every match; without it more than one match is a 412."`
@@ -61,6 +62,7 @@ func (c *serveCmd) options(s streams, own ownDialects, access auth.Config, at or
 		EndpointConcurrency: c.EndpointConcurrency, EndpointRate: c.EndpointRate,
 		MaxBody: c.MaxBody, MaxBundle: c.MaxBundle, Validation: c.Validation, DeleteMultiple: c.DeleteMultiple, Drain: c.Drain, Version: version, Inbound: c.inbound(c.Data), Outbound: c.outbound(at),
 		Auditing: app.Auditing{Audit: c.Audit, AuditSync: c.AuditSync, KeepAudit: c.KeepAudit},
+		History:  app.History{KeepHistory: c.KeepHistory},
 		Log:      slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level})),
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 	"fhirhook/fhir/store/bolt"
+	"fhirhook/fhir/store/retention"
 	"fhirhook/subscription"
 	"fhirhook/subscription/operate"
 	"fhirhook/subscription/trail"
@@ -50,6 +51,7 @@ type Server struct {
 	matcher   *subscription.Matcher
 	deliverer *subscription.Deliverer
 	desk      *operate.Desk
+	history   *retention.Keeper // nil: all versions are kept
 	closed    sync.Once
 
 	adminListener net.Listener // nil: the operator's endpoints are with the others
@@ -149,6 +151,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		DB: clients, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
 		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Held: s.deliverer.Held, Keep: o.KeepAttempts, Log: o.Log,
 	})
+	s.history = o.historian(s)
 	endpoint, err := rest.New(rest.Options{
 		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Smart: who.Smart, Env: env,
 		Gate: gate{admitting, admission, catalogue, engine, env, network}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
@@ -281,6 +284,11 @@ func (s *Server) Run(ctx context.Context) error {
 	matchers.Go(func() { // stops when matching is cancelled
 		errs.add("authentication", s.auth.Run(matching))
 	})
+	if s.history != nil {
+		matchers.Go(func() { // the same
+			errs.add("history", s.history.Run(matching))
+		})
+	}
 	deliverers.Go(func() { // stops when delivering is cancelled, behind the matcher
 		if err := s.deliverer.Run(delivering); err != nil {
 			errs.add("deliverer", err)

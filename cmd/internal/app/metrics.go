@@ -100,6 +100,21 @@ func newMetrics(s *Server) *metrics {
 			}
 			return 0
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "fhirhook_history_purged_versions_total", Help: "Old versions whose content was removed since the start (--keep-history).",
+		}, func() float64 { return float64(s.history.Stats().Versions) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "fhirhook_history_purged_bytes_total", Help: "Bytes of JSON of those.",
+		}, func() float64 { return float64(s.history.Stats().Bytes) }),
+		gauge("fhirhook_history_held_versions", "Old versions that are kept longer because they are owed to a Subscription.", func() float64 {
+			return float64(s.history.Stats().Held)
+		}),
+		gauge("fhirhook_history_kept_since_timestamp_seconds", "From when on all versions are kept; 0: from the beginning.", func() float64 {
+			if since := s.history.Stats().Since; !since.IsZero() {
+				return float64(since.UnixMilli()) / 1000
+			}
+			return 0
+		}),
 		gauge("fhirhook_subscriptions_broken", "Subscriptions that can't be compiled and hold the matcher up.", func() float64 {
 			return float64(s.matcher.Broken())
 		}),

@@ -51,6 +51,7 @@ type Options struct {
 	Inbound
 	Outbound
 	Auditing
+	History
 	Drain   time.Duration
 	Version string
 	Log     *slog.Logger `json:"-"`
@@ -100,6 +101,7 @@ func (o Options) read() (settings, problems) {
 		p.add("--endpoint-concurrency %d and --endpoint-rate %v must not be below zero; 0 is no limit", o.EndpointConcurrency, o.EndpointRate)
 	}
 	o.checkAudit(&p)
+	o.checkHistory(&p)
 	if o.KeepAttempts < 0 {
 		p.add("--keep-attempts %s must not be below zero", o.KeepAttempts)
 	}

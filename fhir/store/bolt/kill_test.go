@@ -21,6 +21,12 @@ import (
 const killFolder = "FHIRHOOK_TEST_KILL_FOLDER"
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(compactFolder); dir != "" {
+		fmt.Println("ready")
+		err := Compact(context.Background(), dir, Options{copying: 8 << 10}, func(p Compaction) { fmt.Println(p.File, p.Rows, p.After) })
+		fmt.Println("done", err)
+		os.Exit(0)
+	}
 	if dir := os.Getenv(killFolder); dir != "" {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(dir))
 		os.Exit(1)
@@ -43,6 +49,11 @@ func writeUntilKilled(dir string) error {
 				c, err := db.Update(context.Background(), store.Origin{RequestKey: id}, func(w store.Writer) error {
 					return errors.Join(appendPatient(id, "first")(w), appendPatient(id, "second")(w))
 				})
+				if err == nil && n == 0 {
+					if _, err = db.Purge(context.Background(), store.Purge{Horizon: c.Seq, Gone: []store.Version{{Key: killKey(id), Number: 1}}}); err == nil {
+						fmt.Printf("purged %s\n", id)
+					}
+				}
 				if err == nil {
 					fmt.Printf("row %d %s\n", c.Seq, id)
 					err = owe(db, store.Lane{Tenant: "t", Subscription: fmt.Sprint(n)}, c.Seq)
@@ -56,10 +67,19 @@ func writeUntilKilled(dir string) error {
 	return <-failed
 }
 
+func killKey(id string) fhir.Key { return fhir.Key{Tenant: "t", Type: "Patient", ID: id} }
+
 // owe gives a lane its next number, and settles every third.
 func owe(db *DB, lane store.Lane, seq store.Seq) error {
-	var number uint64
-	err := db.Queue().Update(context.Background(), store.Lease{}, func(w store.QueueWriter) error {
+	number, err := oweNext(db, lane, seq)
+	if err == nil {
+		fmt.Printf("owed %s %d\n", lane.Subscription, number)
+	}
+	return err
+}
+
+func oweNext(db *DB, lane store.Lane, seq store.Seq) (number uint64, err error) {
+	err = db.Queue().Update(context.Background(), store.Lease{}, func(w store.QueueWriter) error {
 		r, err := w.Lane(lane)
 		if err != nil {
 			return err
@@ -73,10 +93,7 @@ func owe(db *DB, lane store.Lane, seq store.Seq) error {
 		}
 		return err
 	})
-	if err == nil {
-		fmt.Printf("owed %s %d\n", lane.Subscription, number)
-	}
-	return err
+	return number, err
 }
 
 // Acknowledged means durable: in each round a process writes and is killed at a random moment, and every
@@ -152,12 +169,23 @@ func proveThere(db *DB, line string) error {
 	var number uint64
 	if n, _ := fmt.Sscanf(line, "row %d %s", &seq, &id); n == 2 {
 		return db.View(context.Background(), func(r store.Reader) error {
-			got, err := r.Read(fhir.Key{Tenant: "t", Type: "Patient", ID: id}, seq)
+			got, err := r.Read(killKey(id), seq)
 			if err != nil {
+				return err
+			}
+			if _, err := r.Version(killKey(id), 1); err != nil && !errors.Is(err, store.ErrPurged) {
 				return err
 			}
 			if at, err := r.Request(id); err != nil || at != seq || got.Version != 2 {
 				return fmt.Errorf("request at %d, %w; version %d", at, err, got.Version)
+			}
+			return nil
+		})
+	}
+	if n, _ := fmt.Sscanf(line, "purged %s", &id); n == 1 {
+		return db.View(context.Background(), func(r store.Reader) error {
+			if _, err := r.Version(killKey(id), 1); !errors.Is(err, store.ErrPurged) {
+				return fmt.Errorf("version 1: %w", err)
 			}
 			return nil
 		})

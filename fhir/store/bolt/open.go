@@ -22,6 +22,7 @@ type Options struct {
 
 	maxSize int  // of a file in bytes, so that tests can fill a disk; 0: no limit
 	noSync  bool // not durable, for tests of everything else
+	copying int  // bytes of one transaction of Compact; 0: usualCopying
 }
 
 // Open opens the store in a folder, or makes a new one if neither the folder nor a file of the store is
@@ -47,6 +48,9 @@ func Open(dir string, opts Options) (*DB, error) {
 		return nil, errors.Join(err, resources.Close())
 	}
 	opened, err := noteOpening(queue)
+	if err == nil {
+		err = removeLeftovers(dir)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), resources.Close(), queue.Close())
 	}

@@ -96,7 +96,8 @@ func (k *Keeper) Stats() Stats {
 
 // How a Keeper goes on.
 const (
-	cycle   = time.Minute           // between two looks at what is old enough
+	first   = time.Second           // between two looks at what is old enough, right after the start: followers catch up
+	cycle   = time.Minute           // the same, later
 	rehold  = time.Hour             // between two looks at what is held
 	grumble = 24 * time.Hour        // between two lines about who is in the way
 	resting = 4                     // times as long as a step took, before the next
@@ -109,7 +110,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.begin(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("find out what was purged: %w", err)
 	}
-	for {
+	for wait := first; ; wait = min(2*wait, cycle) {
 		began := k.Stats()
 		err := k.pass(ctx, time.Now())
 		if err == nil && time.Since(looked) >= rehold {
@@ -126,7 +127,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case now.Versions > began.Versions:
 			k.o.Log.Info("history.purged", "versions", now.Versions-began.Versions, "bytes", now.Bytes-began.Bytes, "held", now.Held, "kept-since", now.Since)
 		}
-		if !sleep(ctx, cycle) {
+		if !sleep(ctx, wait) {
 			return nil
 		}
 	}
