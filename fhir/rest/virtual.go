@@ -52,7 +52,7 @@ func (s *Server) rows(r store.Reader, c *call, before store.Seq, shown *fhir.Res
 // lookUp finds the version that a call names. Where it is in no row of the log, shown tells that.
 func (s *Server) lookUp(ctx context.Context, r store.Reader, c *call) (found *fhir.Resource, shown bool, err error) {
 	found, err = lookUp(r, c)
-	if !errors.Is(err, store.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrPurged) {
 		return found, false, err
 	}
 	found, err = s.shown(ctx, c.key())
