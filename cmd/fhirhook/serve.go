@@ -100,18 +100,21 @@ func (c *serveCmd) Run(ctx context.Context, s streams, own ownDialects, access a
 	if c.checkOwn() != nil {
 		return c.check(s, own, access, at) // with every other problem
 	}
-	server, err := app.New(ctx, c.options(s, own, access, at))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "fhirhook %s serves %s\n", version, server.BaseURL())
-	if c.Pprof != "" {
+	lines := func(base string) { fmt.Fprintf(s.out, "fhirhook %s serves %s\n", version, base) }
+	if c.Pprof != "" { // from the beginning, for a start can take long, too
 		profiles, failed := profile.Serve(ctx, c.Pprof)
 		if failed != nil {
-			return errors.Join(failed, server.Close())
+			return failed
 		}
 		defer func() { err = errors.Join(err, profiles.Close()) }()
-		fmt.Fprintln(s.out, "profiles:", profiles.URL)
+		first := lines
+		lines = func(base string) { first(base); fmt.Fprintln(s.out, "profiles:", profiles.URL) }
+	}
+	var server *app.Server
+	o := c.options(s, own, access, at)
+	o.Ready = func() { lines(server.BaseURL()) }
+	if server, err = app.New(ctx, o); err != nil {
+		return err
 	}
 	return server.Run(ctx)
 }

@@ -56,10 +56,16 @@ type Server struct {
 
 	adminListener net.Listener // nil: the operator's endpoints are with the others
 	adminEdge     *edge.Server
+
+	front, adminFront *front         // of the two listeners
+	serving           sync.WaitGroup // those that answer at a listener
+	lost              chan error     // why one of them ended
+	whenReady         func()         // Options.Ready
 }
 
-// New checks the options, opens the store and listens. An error that the operator can mend in the
-// configuration is an ErrConfiguration and names every problem. A Server that isn't Run must be Closed.
+// New checks the options, listens and opens the store; the listener answers from the beginning (starting.go). An error
+// that the operator can mend in the configuration is an ErrConfiguration and names every problem. A Server that isn't
+// Run must be Closed.
 func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -70,7 +76,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	network, dialects, definitions := parts.network, parts.dialects, parts.definitions
 
-	s := &Server{log: o.Log, drain: o.Drain}
+	s := &Server{log: o.Log, drain: o.Drain, whenReady: o.Ready, lost: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -87,6 +93,13 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.auth = who; who == nil && !set.anonymous && !o.offline {
 		return nil, errors.New("the tokens are gone that were there a moment ago: start again")
 	}
+	addr := "localhost"
+	if !o.offline {
+		if err := s.listen(ctx, o, set); err != nil {
+			return nil, err
+		}
+		addr = s.listener.Addr().String()
+	}
 	db, err := bolt.Open(o.Data, bolt.Options{Sealing: sealing})
 	if err != nil {
 		return nil, err
@@ -94,14 +107,6 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	s.db = db
 	if s.audit, err = o.auditor(who != nil, sealing); err != nil {
 		return nil, err
-	}
-	addr := "localhost"
-	if !o.offline {
-		var listen net.ListenConfig
-		if s.listener, err = listen.Listen(ctx, "tcp", o.Listen); err != nil {
-			return nil, fmt.Errorf("listen: %w", err)
-		}
-		addr = s.listener.Addr().String()
 	}
 	s.base = baseOf(set.baseURL, o.TLS.On(), addr)
 
@@ -168,12 +173,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return s, nil
 	}
 	s.handler = lookAhead(network, s.handler)
-	if s.edge, err = o.edge(set, s.handler); err != nil {
-		return nil, err
-	}
-	if s.adminListener, s.adminEdge, err = o.listenAdmin(ctx, s.adminRoutes(counters)); err != nil {
-		return nil, fmt.Errorf("--admin-listen: %w", err)
-	}
+	s.adminFront.lead(s.adminRoutes(counters))
+	s.front.lead(s.handler)
 	return s, nil
 }
 
@@ -309,24 +310,14 @@ func (s *Server) Run(ctx context.Context) error {
 			errs.add("audit trail", s.audit.Run(auditing))
 		})
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() { // stops at Shutdown
-		if err := s.edge.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			errs.add("http", err)
-			fail(err)
-		}
-	})
-	if s.adminEdge != nil {
-		serving.Go(func() { // stops at Close
-			if err := s.adminEdge.Serve(s.adminListener); !errors.Is(err, http.ErrServerClosed) {
-				errs.add("admin http", err)
-				fail(err)
-			}
-		})
-	}
-	s.log.Info("server.ready", "base", s.base)
+	matchers.Go(func() { s.announce(matching) }) // stops when it is said, or when matching is cancelled
 
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case err := <-s.lost:
+		errs.add("http", err)
+		fail(err)
+	}
 	s.log.Info("server.stopping", "drain", s.drain)
 	drained, cancel := context.WithTimeout(background, s.drain)
 	defer cancel()
@@ -336,7 +327,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.adminEdge != nil {
 		_ = s.adminEdge.Close() // nothing is lost with what it had under way
 	}
-	serving.Wait()
+	s.serving.Wait()
 	stopAuditing()
 	keeping.Wait()
 	stopMatching()
@@ -351,9 +342,15 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Close() error {
 	var err error
 	s.closed.Do(func() {
+		for _, e := range []*edge.Server{s.edge, s.adminEdge} {
+			if e != nil {
+				_ = e.Close() // with its listener; it may have ended already
+			}
+		}
+		s.serving.Wait()
 		for _, l := range []net.Listener{s.listener, s.adminListener} {
 			if l != nil {
-				_ = l.Close() // the HTTP server has closed it already, or nobody has used it
+				_ = l.Close() // where nobody came to serve
 			}
 		}
 		if s.db != nil {

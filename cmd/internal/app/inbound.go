@@ -206,11 +206,8 @@ func (o Options) edge(set settings, h http.Handler) (*edge.Server, error) {
 	}, h)
 }
 
-// listenAdmin opens the operator's own address, if there is one.
+// listenAdmin opens the operator's own address.
 func (o Options) listenAdmin(ctx context.Context, h http.Handler) (net.Listener, *edge.Server, error) {
-	if o.AdminListen == "" {
-		return nil, nil, nil
-	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", o.AdminListen)
 	if err != nil {

@@ -29,6 +29,8 @@ func running(t *testing.T, change func(*app.Options)) *app.Server {
 		MaxBody: 1 << 20, MaxBundle: 1 << 20, Drain: time.Second,
 	}
 	change(&o)
+	ready := make(chan struct{})
+	o.Ready = func() { close(ready) }
 	s, err := app.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +44,7 @@ func running(t *testing.T, change func(*app.Options)) *app.Server {
 			t.Errorf("Run: %v", err)
 		}
 	})
+	<-ready
 	return s
 }
 

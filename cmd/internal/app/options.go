@@ -55,6 +55,7 @@ type Options struct {
 	Drain   time.Duration
 	Version string
 	Log     *slog.Logger `json:"-"`
+	Ready   func()       `json:"-"` // called once, when a server that runs is ready; nil: nobody is told
 
 	offline bool // don't listen
 }

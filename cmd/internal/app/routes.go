@@ -76,8 +76,8 @@ func (s *Server) administrators(next http.Handler) http.Handler {
 
 func healthy(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") }
 
-// ready answers 200 once the store can be read and the matcher is near the end of the log. Figures are for those who
-// may know how much is written here.
+// ready answers 200 once the matcher has read all Subscriptions, the store can be read and the matcher is near the end of
+// the log. Figures are for those who may know how much is written here.
 func (s *Server) ready(figures bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status, text := s.readiness(r.Context())
@@ -93,6 +93,9 @@ func (s *Server) ready(figures bool) http.HandlerFunc {
 }
 
 func (s *Server) readiness(ctx context.Context) (status int, text string) {
+	if l := s.matcher.Loading(); !l.Done {
+		return http.StatusServiceUnavailable, loadingText(l)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	last, err := s.last(ctx)

@@ -42,12 +42,13 @@ func serve(text string) int {
 	options.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	var server *app.Server
+	options.Ready = func() { fmt.Fprintln(os.Stdout, server.BaseURL()) }
 	server, err := app.New(ctx, options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Fprintln(os.Stdout, server.BaseURL())
 	if err := server.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
