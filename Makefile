@@ -85,6 +85,10 @@ profile: build ## CPU, heap, block and mutex profiles of the standard runs, serv
 microbench: ## the benchmarks of every package, one by one
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /cmd/internal/bench)
 
+.PHONY: baseline
+baseline: ## what the hot paths allocate, which the tests compare with: write cmd/internal/app/testdata/allocations.txt anew
+	FHIRHOOK_BASELINE=write go test -count=1 -run TestAllocations ./cmd/internal/app
+
 .PHONY: generate
 generate: $(EXAMPLES) ## make the committed tables again from HL7's definitions
 	go generate ./...
