@@ -177,7 +177,7 @@ func (n *night) run(line string) string {
 	if note == "exit code 1" {
 		want = 1
 	}
-	if strings.HasPrefix(command, "fhirhook check") {
+	if strings.HasPrefix(command, "fhirhook check") || strings.HasPrefix(command, "fhirhook compact") {
 		n.stop()
 	}
 	var out []byte
