@@ -282,7 +282,7 @@ func readSome(r io.Reader, expected, most int64) ([]byte, error) {
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if err == io.EOF { //nolint:errorlint // io.Reader's own
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
