@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -9,16 +10,31 @@ import (
 	"fhirhook/fhir/store"
 )
 
+// ErrOtherMeaning says that an index was made with other search parameters than those that it is held against.
+var ErrOtherMeaning = errors.New("the search index was made with other search parameters")
+
 // CheckIndex proves the index against the log: each run has the postings of its rows and no others, but for
 // rows that were replaced so long ago that it need not have them, or are purged. It reports progress in rows of the log.
+// The definitions have to be those of the server that made it, or else the error is ErrOtherMeaning.
 func CheckIndex(ctx context.Context, db store.DB, defs *criteria.Definitions, progress func(done, total uint64)) error {
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
 	var c catalog
 	err := db.Index().View(ctx, func(r store.IndexReader) (err error) {
-		c, err = readCatalog(r, meaning(defs))
-		return err
+		if c, err = readCatalog(r, meaning(defs)); err != nil {
+			return err
+		}
+		var made catalog
+		raw, err := r.Get(catalogShelf, catalogKey)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil // there is no index
+		case err == nil && json.Unmarshal(raw, &made) == nil && made.Meaning != c.Meaning:
+			return ErrOtherMeaning
+		default:
+			return err
+		}
 	})
 	if err != nil {
 		return err
