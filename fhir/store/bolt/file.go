@@ -124,6 +124,9 @@ func (h half) inspect(path string, opts Options) (header, error) {
 		if info.Size() == 0 { // bbolt would begin a new file in its place
 			return header{}, errors.New("it is empty")
 		}
+		if h.walksWhole(info.Size()) {
+			readAhead(path)
+		}
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 			ReadOnly: true, Timeout: opts.LockTimeout, FreelistType: bbolt.FreelistMapType,
 		})
@@ -177,10 +180,12 @@ func (h half) readHeader(tx *bbolt.Tx) (header, error) {
 // walkAll is up to which size a file is read whole before it is opened.
 const walkAll = 64 << 20
 
+func (h half) walksWhole(size int64) bool { return size <= walkAll || h.noFreelistSync }
+
 // walk visits every page of a file that is small, or whose opening reads every page anyway; of a big one
 // the ends of each bucket. A damaged page makes bbolt panic, which guarded turns into an error.
 func (h half) walk(tx *bbolt.Tx, size int64) error {
-	whole := size <= walkAll || h.noFreelistSync
+	whole := h.walksWhole(size)
 	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		return walkBucket(string(name), b, whole)
 	})
