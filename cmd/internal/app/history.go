@@ -46,8 +46,8 @@ func (s *Server) needs(ctx context.Context) ([]retention.Need, error) {
 			return err
 		}
 		needs = append(needs, retention.Need{Name: who, Place: place})
-		place, who, any, err := operate.Lowest(q)
-		if any {
+		place, who, found, err := operate.Lowest(q)
+		if found {
 			needs = append(needs, retention.Need{Name: who, Place: place})
 		}
 		return err

@@ -121,7 +121,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		now := k.Stats()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // whatever failed, failed because it was told to stop
 		case err != nil:
 			k.o.Log.Error("history.not-purged", "error", err)
 		case now.Versions > began.Versions:
