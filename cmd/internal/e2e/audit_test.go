@@ -189,7 +189,7 @@ func TestAudit_survivesKill(t *testing.T) {
 			t.Errorf("sync %t: %d events of %d writes (%v)", waits, bundle.Total, writes, err)
 		}
 		p.stop()
-		if err := app.Check(t.Context(), data, app.Keys{}, nil); err != nil {
+		if _, err := app.Check(t.Context(), data, "", app.Keys{}, nil); err != nil {
 			t.Error(err)
 		}
 	}

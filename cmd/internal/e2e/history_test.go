@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -95,6 +97,8 @@ func TestHistory_goesWhenNobodyNeedsIt(t *testing.T) {
 	})
 
 	var gone answer
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
 	eventually(t, "the purge", func() bool {
 		server.kill() // in the middle of whatever it does; each start looks at what was held
 		server = start(t, data, short)
@@ -102,7 +106,7 @@ func TestHistory_goesWhenNobodyNeedsIt(t *testing.T) {
 			if gone = server.mustAnswer(t, "GET", "/Patient/p1/_history/1"); gone.status == http.StatusNotFound {
 				return true
 			}
-			time.Sleep(50 * time.Millisecond)
+			<-again.C
 		}
 		return false
 	})
@@ -123,11 +127,11 @@ func TestHistory_goesWhenNobodyNeedsIt(t *testing.T) {
 
 	// A redelivery of what is gone says so and sends nothing; of what is current it sends.
 	before := len(r.all())
-	again := server.must(202, "POST", "/Subscription/s/$redeliver?sequence=2", "")
-	if !strings.Contains(string(again.body), `{"name":"purged","valueInteger":1}`) {
-		t.Errorf("the answer: %s", again.body)
+	job := server.must(202, "POST", "/Subscription/s/$redeliver?sequence=2", "")
+	if !strings.Contains(string(job.body), `{"name":"purged","valueInteger":1}`) {
+		t.Errorf("the answer: %s", job.body)
 	}
-	_, path, _ := strings.Cut(again.header.Get("Content-Location"), "/fhir/R4")
+	_, path, _ := strings.Cut(job.header.Get("Content-Location"), "/fhir/R4")
 	eventually(t, "the end of the job", func() bool {
 		return strings.Contains(string(server.must(200, "GET", path, "").body), `"valueCode":"completed"`)
 	})
@@ -149,8 +153,8 @@ func TestHistory_goesWhenNobodyNeedsIt(t *testing.T) {
 	if log := sizes["resources.db"]; log.After == 0 || log.After >= log.Before {
 		t.Errorf("%+v", log)
 	}
-	if err := app.Check(t.Context(), data, app.Keys{}, nil); err != nil {
-		t.Errorf("the folder is not sound: %v", err)
+	if err := os.Remove(filepath.Join(data, "index.db")); err != nil { // searches find the same by one that is made of what is left
+		t.Fatal(err)
 	}
 	server = start(t, data, short)
 	if got := string(server.must(200, "GET", "/Patient?_count=100", "").body); entriesOf(got) != entriesOf(search) {
@@ -159,6 +163,12 @@ func TestHistory_goesWhenNobodyNeedsIt(t *testing.T) {
 	server.must(404, "GET", "/Patient/p1/_history/1", "")
 	server.must(200, "PUT", "/Patient/p1", `{"resourceType":"Patient","id":"p1"}`)
 	r.await(t, "the next notification", atLeast(before+1))
+	if code := server.stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, server.log)
+	}
+	if _, err := app.Check(t.Context(), data, "", app.Keys{}, nil); err != nil {
+		t.Errorf("the folder is not sound: %v", err)
+	}
 }
 
 // entriesOf cuts off what differs from server to server: links.

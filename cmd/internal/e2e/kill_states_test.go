@@ -307,7 +307,7 @@ func killInEveryState(t *testing.T, order string) {
 	if code := s.server.stop(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, s.server.log)
 	}
-	if err := app.Check(t.Context(), s.data, app.Keys{}, func(uint64, uint64) {}); err != nil {
+	if _, err := app.Check(t.Context(), s.data, "", app.Keys{}, func(uint64, uint64) {}); err != nil {
 		t.Errorf("the store is not sound: %v", err)
 	}
 	s.numbersOfTheStore(map[string]uint64{"owed": 40, "retry": 20, "breaker": 30, "again": 30, "backfill": 40, "cancel": 300, "rearm": 300})

@@ -51,7 +51,7 @@ func TestKill_nothingIsLost(t *testing.T) {
 	if code := server.stop(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, server.log)
 	}
-	if err := app.Check(t.Context(), data, app.Keys{}, func(uint64, uint64) {}); err != nil {
+	if _, err := app.Check(t.Context(), data, "", app.Keys{}, func(uint64, uint64) {}); err != nil {
 		t.Errorf("the store is not sound after %d kills: %v", round, err)
 	}
 }
