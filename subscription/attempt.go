@@ -66,19 +66,12 @@ func (d *Deliverer) turn() bool {
 	}
 }
 
-// aging gives a turn back when the request has ended, or when it is not young any more.
-func (d *Deliverer) aging() (ended func()) {
-	timer := time.AfterFunc(youngAge, func() {
-		<-d.young
-		d.mu.Lock()
-		d.ripen() // results may have waited for this one
-		d.mu.Unlock()
-	})
-	return func() {
-		if timer.Stop() {
-			<-d.young
-		}
-	}
+// aged gives the turn of a request back that is not young any more.
+func (d *Deliverer) aged() {
+	<-d.young
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ripen() // results may have waited for this one
 }
 
 // launch begins an attempt of n, for which it has a place at an origin, unless the Deliverer is stopping.
@@ -310,7 +303,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 		Focus: n.Focus, Version: n.Version, Interaction: n.Interaction, Cause: n.Cause,
 		Try: n.Tries, Time: r.started, Duration: r.ended.Sub(r.started), Status: r.reply.Status,
 	}
-	was := l.breaker.Open
+	was, well := l.breaker.Open, l.well()
 	switch {
 	case r.withheld != "": // for good, and neither the endpoint's doing nor anybody's failure
 		a.State, a.Class, a.Reply, a.Try = store.Withheld, classScope, clip(r.withheld), 0
@@ -340,10 +333,10 @@ func (d *Deliverer) judge(l *lane, r result) {
 		a.Next = n.Next
 	}
 	f.judged = true
-	o := outcome{lane: l, decided: r.ended, n: n, attempt: a, health: l.health, breaker: l.breaker}
-	if l.source != nil {
+	o := outcome{lane: l, decided: r.ended, n: n, attempt: a, health: l.health, breaker: l.breaker, plain: well && l.well()}
+	o.urgent = len(l.busy) >= mostUnstored/2 || l.source != nil && l.source.holds(n)
+	if l.source != nil && !o.plain {
 		o.head, o.moved = l.source.head()
-		o.urgent = l.source.holds(n)
 	}
 	d.push(o)
 	logAttempt(d.o.Log, a)
@@ -359,6 +352,9 @@ func (d *Deliverer) judge(l *lane, r result) {
 		d.o.Observe(Observation{Kind: kind, Lane: l.id})
 	}
 }
+
+// well tells whether the lane's record has nothing to say of failures.
+func (l *lane) well() bool { return l.health == Health{} && l.breaker.untouched() }
 
 // unreadable counts how often in a row what a notification needs could not be read. A store that is away for a
 // moment holds the lane; what can't be read for itself (a damaged row) must not, and gets its own ladder.

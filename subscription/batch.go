@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"fhirhook/fhir/store"
@@ -13,6 +14,7 @@ type batch struct {
 	turns    []turnAt
 	owed     []store.Notification // without numbers, in order of the log
 	entered  entries              // those of owed that came through links
+	news     []*News              // what write made of the lanes
 }
 
 // turnAt is a turn of the batch, with how many verdicts came before it.
@@ -40,25 +42,6 @@ func notification(lane store.Lane, c store.Change) store.Notification {
 	}
 }
 
-// lanes lists the lanes that the batch touched, each once.
-func (b *batch) lanes() []store.Lane {
-	var lanes []store.Lane
-	seen := map[store.Lane]bool{}
-	add := func(lane store.Lane) {
-		if !seen[lane] {
-			seen[lane] = true
-			lanes = append(lanes, lane)
-		}
-	}
-	for _, t := range b.turns {
-		add(t.lane)
-	}
-	for _, n := range b.owed {
-		add(n.Lane)
-	}
-	return lanes
-}
-
 // write gives the numbers and stores them with the cursor. It may run more than once.
 func (b *batch) write(w store.QueueWriter) error {
 	switch have, err := w.Cursor(MatcherName); {
@@ -67,7 +50,7 @@ func (b *batch) write(w store.QueueWriter) error {
 	case have != b.from:
 		return fmt.Errorf("the matcher's place is %v and not %v: %w", have, b.from, store.ErrFenced)
 	}
-	l := &ledger{w: w, records: map[store.Lane]*store.LaneRecord{}}
+	l := newLedger(w)
 	turns := b.turns
 	for i := range b.owed {
 		for len(turns) > 0 && turns[0].after <= i {
@@ -85,51 +68,57 @@ func (b *batch) write(w store.QueueWriter) error {
 			return err
 		}
 	}
-	if err := l.close(); err != nil {
+	news, err := l.close()
+	if err != nil {
 		return err
 	}
+	b.news = news
 	return w.SetCursor(MatcherName, b.to)
 }
 
-// ledger holds the lane records of a transaction while it changes them.
+// ledger holds what a transaction makes of lanes.
 type ledger struct {
-	w       store.QueueWriter
-	records map[store.Lane]*store.LaneRecord
+	w     store.QueueWriter
+	lanes map[store.Lane]*News
 }
 
-func (l *ledger) record(lane store.Lane) (*store.LaneRecord, error) {
-	if r := l.records[lane]; r != nil {
-		return r, nil
+func newLedger(w store.QueueWriter) *ledger { return &ledger{w: w, lanes: map[store.Lane]*News{}} }
+
+func (l *ledger) lane(lane store.Lane) (*News, error) {
+	if n := l.lanes[lane]; n != nil {
+		return n, nil
 	}
 	r, err := l.w.Lane(lane)
 	if err != nil {
 		return nil, err
 	}
-	l.records[lane] = &r
-	return &r, nil
+	n := &News{Lane: lane, Record: r}
+	l.lanes[lane] = n
+	return n, nil
 }
 
 // owe gives the next number.
 func (l *ledger) owe(n store.Notification) error {
-	r, err := l.record(n.Lane)
+	at, err := l.lane(n.Lane)
 	if err != nil {
 		return err
 	}
-	n.Number = r.Next
-	r.Next++
-	r.Owed++ // for turn, in this transaction; the engine counts for itself
+	n.Number = at.Record.Next
+	at.Record.Next++
+	at.Record.Owed++ // the engine counts for itself
+	at.Owed = append(at.Owed, n)
 	return l.w.Owe(n)
 }
 
 // turn makes the lane follow its Subscription. Every Subscription that ever passed has a record, which is how
 // the next start finds all tenants.
 func (l *ledger) turn(t turnAt) error {
-	r, err := l.record(t.lane)
+	at, err := l.lane(t.lane)
 	if err != nil {
 		return err
 	}
-	if t.to == gone && r.Owed > 0 {
-		r.Cancelling = true
+	if t.to == gone && at.Record.Owed > 0 {
+		at.Record.Cancelling = true
 	}
 	if t.to == broken {
 		return hold(l.w, t.lane, t.place-1)
@@ -149,16 +138,13 @@ func hold(w store.QueueWriter, lane store.Lane, done store.Seq) error {
 	return w.SetCursor(holdName(lane), store.Cursor{Seq: done, Step: held})
 }
 
-func (l *ledger) close() error {
-	lanes := make([]store.Lane, 0, len(l.records))
-	for lane := range l.records {
-		lanes = append(lanes, lane)
-	}
-	slices.SortFunc(lanes, compareLanes) // neighbours in the file are written together
-	for _, lane := range lanes {
-		if err := l.w.PutLane(*l.records[lane]); err != nil {
-			return err
+// close writes the records, and returns what has become of the lanes.
+func (l *ledger) close() ([]*News, error) {
+	news := slices.SortedFunc(maps.Values(l.lanes), func(a, b *News) int { return compareLanes(a.Lane, b.Lane) })
+	for _, n := range news { // neighbours in the file are written together
+		if err := l.w.PutLane(n.Record); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return news, nil
 }

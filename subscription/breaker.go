@@ -90,6 +90,12 @@ func (b Breaker) Deferred(updated time.Time) time.Time {
 	}
 }
 
+// untouched tells whether it is as if it had never opened.
+func (b Breaker) untouched() bool {
+	b.Limit = 0
+	return b == Breaker{}
+}
+
 // Drained forgets the time of an earlier opening, once everything that was held back then has been tried.
 func (b Breaker) Drained() Breaker {
 	if !b.Open {

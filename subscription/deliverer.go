@@ -93,6 +93,7 @@ type Deliverer struct {
 	finished bool          // workers end
 	quiet    chan struct{} // closed once stopping and nothing is under way
 	fatal    error
+	read     reads
 
 	origins, tenants *origins // each has a lock of its own, under which nothing else is locked
 
@@ -250,29 +251,6 @@ func (d *Deliverer) fail(err error) {
 	}
 }
 
-// Notify says that a lane owes more or that its Subscription changed: it was edited, re-armed, switched off
-// or deleted. The Matcher calls it after its commit. It never blocks.
-func (d *Deliverer) Notify(id store.Lane) { d.Wake(id) }
-
-// Wake says that there may be something to do on a lane. It never blocks.
-func (d *Deliverer) Wake(id store.Lane) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l := d.lane(id)
-	l.woken = true
-	d.schedule(l)
-}
-
-// Refresh says that another has changed what a lane already owed, as an operation does that cancels or sends
-// again: what was read ahead is read anew. It never blocks.
-func (d *Deliverer) Refresh(id store.Lane) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l := d.lane(id)
-	l.reload = true
-	d.schedule(l)
-}
-
 // Stats returns a picture of the work.
 func (d *Deliverer) Stats() Stats {
 	d.mu.Lock()
@@ -300,7 +278,7 @@ func (d *Deliverer) Held(id store.Lane) Wait {
 func (d *Deliverer) lane(id store.Lane) *lane {
 	l, ok := d.lanes[id]
 	if !ok {
-		l = &lane{id: id, resumed: d.resuming, reload: true}
+		l = &lane{id: id, resumed: d.resuming}
 		d.lanes[id] = l
 	}
 	return l

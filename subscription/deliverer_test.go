@@ -62,8 +62,8 @@ func TestDeliverer_sendsTheVersionThatWasOwed(t *testing.T) {
 		if len(r.owed("s")) != 0 || r.ends("s")[1] != store.Delivered {
 			t.Errorf("still owed: %v; ends: %v", r.owed("s"), r.ends("s"))
 		}
-		if rec := r.record("s"); rec.Head != 2 || rec.Next != 2 {
-			t.Errorf("record %+v, want Head and Next 2", rec)
+		if rec := r.record("s"); rec.Owed != 0 || rec.Next != 2 {
+			t.Errorf("record %+v, want nothing owed and Next 2", rec)
 		}
 		if r.inMemory(nil) != 0 {
 			t.Error("an idle lane is still in memory")

@@ -184,7 +184,7 @@ func (m *Matcher) catchUpLinked(ctx context.Context, row row, lane store.Lane, a
 // a row may have been part done when the hold began, or when this ended in it.
 func (m *Matcher) advance(ctx context.Context, lane store.Lane, owed []store.Notification, at store.Cursor) error {
 	err := m.db.Queue().Update(ctx, m.lease, func(w store.QueueWriter) error {
-		l := &ledger{w: w, records: map[store.Lane]*store.LaneRecord{}}
+		l := newLedger(w)
 		for _, n := range owed {
 			has, err := hasNumber(w, n)
 			if err == nil && !has {
@@ -194,13 +194,13 @@ func (m *Matcher) advance(ctx context.Context, lane store.Lane, owed []store.Not
 				return err
 			}
 		}
-		if err := l.close(); err != nil {
+		if _, err := l.close(); err != nil {
 			return err
 		}
 		return w.SetCursor(holdName(lane), at)
 	})
 	if err == nil && len(owed) > 0 {
-		m.notify(lane)
+		m.notify(&News{Lane: lane})
 	}
 	return err
 }

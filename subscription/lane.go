@@ -23,8 +23,9 @@ type lane struct {
 
 	// Scheduling, guarded by Deliverer.mu.
 	queued, running, again bool
-	resumed                bool // made at a start, and not worked on since
-	woken, reload          bool // Wake, Refresh
+	resumed                bool  // made at a start, and not worked on since
+	woken, reload          bool  // Wake, Refresh
+	news                   *News // what it was told since; nil: nothing, or too much to be kept
 	inbox                  []message
 	timer                  *time.Timer
 	oldest                 time.Time
@@ -38,12 +39,11 @@ type lane struct {
 	breaker  Breaker
 	order    Order
 	source   source // nil: to be built
-	narrow   bool   // source was built for an open breaker or a crowded endpoint: one at a time
 	endpoint string // of the Subscription at the last step
 	origin   string // where that lies
 	waits    gate   // where the lane waits for its turn
 	passed   bool   // its tenant has let it in, and its endpoint not yet
-	crowded  bool   // it waited with nothing under way, and keeps no window meanwhile
+	crowded  bool   // it waited with nothing under way, and keeps next to nothing meanwhile
 	busy     map[uint64]*flight
 	inFlight int
 	unread   map[uint64]int // how often in a row what a notification needs could not be read
@@ -61,14 +61,15 @@ type lane struct {
 // goneNotice remembers where a 410 came from: a client may have moved the endpoint since.
 type goneNotice struct{ endpoint string }
 
-// message is news for a lane: what became of an attempt, or that results are stored.
+// message is for a lane: what became of an attempt, or that a result is stored.
 type message struct {
 	result *result
-	stored []stored
+	stored *stored
 }
 
 // stored says that the result of a notification is durable.
 type stored struct {
+	lane *lane
 	n    store.Notification
 	owed bool
 }
@@ -76,6 +77,7 @@ type stored struct {
 // call is what a worker is called for.
 type call struct {
 	inbox           []message
+	news            *News
 	woken, reload   bool
 	resumed         bool
 	stopping, stuck bool
@@ -98,8 +100,10 @@ type gate struct {
 
 // receive takes the lane's news. d.mu is held.
 func (l *lane) receive(d *Deliverer) call {
-	c := call{inbox: l.inbox, woken: l.woken, reload: l.reload, resumed: l.resumed, stopping: d.stopping, stuck: d.stuck}
-	l.inbox, l.woken, l.reload, l.resumed = nil, false, false, false
+	c := call{
+		inbox: l.inbox, news: l.news, woken: l.woken, reload: l.reload, resumed: l.resumed, stopping: d.stopping, stuck: d.stuck,
+	}
+	l.inbox, l.news, l.woken, l.reload, l.resumed = nil, nil, false, false, false
 	return c
 }
 
@@ -110,14 +114,12 @@ func (l *lane) stopTimer() {
 	}
 }
 
-// post gives a lane news.
-func (d *Deliverer) post(l *lane, m message) {
+// post gives a lane what came of an attempt.
+func (d *Deliverer) post(l *lane, r *result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m.result != nil {
-		d.inFlight--
-	}
-	l.inbox = append(l.inbox, m)
+	d.inFlight--
+	l.inbox = append(l.inbox, message{result: r})
 	d.schedule(l)
 	d.ripen() // results may have waited for this one
 }
@@ -136,20 +138,18 @@ func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
 		if m.result != nil {
 			d.judge(l, *m.result)
 		}
-		for _, s := range m.stored {
+		if s := m.stored; s != nil {
 			delete(l.busy, s.n.Number)
 			if l.source != nil {
 				l.source.settled(s.n, s.owed)
 			}
 		}
 	}
-	if l.source != nil && c.woken {
-		l.source.woken()
-	}
 	if c.stopping {
 		return rest{}
 	}
 	now := time.Now()
+	l.listen(c, now)
 	if c.woken && l.broken {
 		l.until = time.Time{}
 	}
@@ -184,7 +184,11 @@ func (e *brokenError) Unwrap() error { return e.err }
 func (d *Deliverer) advance(local, remote context.Context, l *lane, c call, now time.Time) (rest, error) {
 	// The record is read before the Subscription: what it owes by then stems from before what is read then.
 	fresh := c.reload || !l.loaded
-	if fresh {
+	told := fresh && !c.reload && l.busy == nil && !l.restart && c.news.whole()
+	switch {
+	case told:
+		l.takeUp(c.news.Record, now)
+	case fresh:
 		if err := d.load(local, l, now); err != nil {
 			return rest{}, err
 		}
@@ -220,6 +224,9 @@ func (d *Deliverer) advance(local, remote context.Context, l *lane, c call, now 
 	if expired, err := d.sweepStep(local, l, sub, now); expired || err != nil {
 		return rest{again: expired}, err
 	}
+	if told {
+		l.begin(sub, c.news, now)
+	}
 	return d.sendDue(local, remote, l, sub, now)
 }
 
@@ -232,14 +239,19 @@ func (d *Deliverer) reloaded(l *lane) rest {
 // load reads the lane's record. While the lane is in memory its own part of the record is truer there.
 func (d *Deliverer) load(ctx context.Context, l *lane, now time.Time) error {
 	var rec store.LaneRecord
-	err := d.o.DB.Queue().View(ctx, func(r store.QueueReader) error {
+	err := d.view(ctx, l, func(r store.QueueReader) error {
 		var err error
 		rec, err = r.Lane(l.id)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		l.takeUp(rec, now)
 	}
+	return err
+}
+
+// takeUp begins with a record.
+func (l *lane) takeUp(rec store.LaneRecord, now time.Time) {
 	if l.busy == nil {
 		l.busy = map[uint64]*flight{}
 		l.health = Health{Failures: rec.Failures, Since: rec.FailingSince}
@@ -252,7 +264,6 @@ func (d *Deliverer) load(ctx context.Context, l *lane, now time.Time) error {
 		}
 	}
 	l.record, l.source, l.loaded, l.cursor = rec, nil, true, 0
-	return nil
 }
 
 // showHealth lets Subscription.status tell how the lane fares.
@@ -288,13 +299,11 @@ func (d *Deliverer) showHealth(ctx context.Context, l *lane, sub *Subscription, 
 
 // sendDue sends what is due, as far as breaker and order allow, and says what the lane waits for then.
 func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscription, now time.Time) (rest, error) {
-	narrow := l.breaker.Open || l.crowded
-	if l.source != nil && l.narrow != narrow {
+	if l.source != nil && !l.source.fit(l.wantsLittle()) {
 		l.setAside()
 	}
 	if l.source == nil || l.order != sub.Order {
-		l.order, l.narrow = sub.Order, narrow
-		l.source = newSource(l, sub)
+		l.begin(sub, nil, now)
 	}
 	var r rest
 	origin := l.originOf(sub)
@@ -326,7 +335,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 			r.again = true
 			break
 		}
-		err := d.o.DB.Queue().View(local, func(q store.QueueReader) error { return l.source.fill(q, now) })
+		err := d.view(local, l, func(q store.QueueReader) error { return l.source.fill(q, now) })
 		if err != nil {
 			return rest{}, err
 		}
@@ -340,7 +349,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 		r.wake = earliest(r.wake, l.health.Turns(d.o.Health, now), sub.End)
 	}
 	l.crowded = l.waits.of != nil && (l.crowded || len(l.busy) == 0)
-	if l.breaker.Open && len(l.busy) == 0 && !r.again || l.crowded && !l.narrow {
+	if l.breaker.Open && len(l.busy) == 0 && !r.again || l.crowded && !l.source.fit(true) {
 		l.setAside()
 	}
 	return r, nil
@@ -391,15 +400,6 @@ func (l *lane) originOf(sub *Subscription) string {
 	return l.origin
 }
 
-// setAside lets go of what was read ahead. The next step reads it again, which costs less than what many lanes
-// behind open breakers would hold meanwhile.
-func (l *lane) setAside() {
-	if head, ok := l.source.head(); ok {
-		l.record.Head = head
-	}
-	l.source = nil
-}
-
 // earliest is the first of the times that are set.
 func earliest(times ...time.Time) time.Time {
 	var first time.Time
@@ -409,15 +409,4 @@ func earliest(times ...time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-func newSource(l *lane, sub *Subscription) source {
-	if sub.Order == Unordered {
-		size := windowSize
-		if l.narrow {
-			size = 1
-		}
-		return newWindow(l.id, l.record.Head, size, l.busy, sub.Ladder.Longest())
-	}
-	return newSequence(l.id, sub.Order, l.busy, sub.Ladder.Longest())
 }

@@ -29,8 +29,8 @@ var usual = bounds{rows: 256, bytes: 4 << 20, verdicts: 4096, quiet: 4096}
 const quietTime = time.Second
 
 // Notifier is told of lanes where something changed: there is more to send, or the Subscription changed. It
-// must not block. A call may be lost in a crash; what is owed is in the queue.
-type Notifier interface{ Notify(lane store.Lane) }
+// must not block, and may keep the news. A call may be lost in a crash; what is owed is in the queue.
+type Notifier interface{ Notify(news []*News) }
 
 // MatcherOptions is what a Matcher needs.
 type MatcherOptions struct {
@@ -243,9 +243,7 @@ func (m *Matcher) commit(ctx context.Context, b *batch) error {
 	}
 	m.durable = b.to
 	m.moved(b.to)
-	for _, lane := range b.lanes() {
-		m.notify(lane)
-	}
+	m.notify(b.news...)
 	for _, t := range b.turns {
 		if t.to == broken {
 			if err := m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.trouble.problem)); err != nil {
@@ -279,9 +277,9 @@ func (m *Matcher) moved(to store.Cursor) {
 	m.place.Store(uint64(to.Seq))
 }
 
-func (m *Matcher) notify(lane store.Lane) {
-	if m.o.Notify != nil {
-		m.o.Notify.Notify(lane)
+func (m *Matcher) notify(news ...*News) {
+	if m.o.Notify != nil && len(news) > 0 {
+		m.o.Notify.Notify(news)
 	}
 }
 

@@ -406,13 +406,15 @@ type laneLog struct {
 	lanes map[store.Lane]int
 }
 
-func (l *laneLog) Notify(lane store.Lane) {
+func (l *laneLog) Notify(news []*News) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lanes == nil {
 		l.lanes = map[store.Lane]int{}
 	}
-	l.lanes[lane]++
+	for _, n := range news {
+		l.lanes[n.Lane]++
+	}
 }
 
 func (l *laneLog) names() []string {

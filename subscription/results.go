@@ -14,8 +14,7 @@ import (
 // requests that are about to end; nothing waits for them but a place among mostUnstored, except in ordered lanes.
 const (
 	mostResults  = 1024                  // in one transaction
-	enough       = mostUnstored / 2      // are worth one
-	mostGathered = 10 * time.Millisecond // for which the first of them waits
+	mostGathered = 25 * time.Millisecond // for which the first of them waits
 )
 
 // outcome is a decided result on its way to the store: the notification as it stands after it, the line for
@@ -24,6 +23,7 @@ type outcome struct {
 	lane    *lane
 	decided time.Time
 	urgent  bool // another notification waits until this is stored
+	plain   bool // nothing of the lane's record changes but for how much it owes
 	n       store.Notification
 	attempt store.Attempt
 	health  Health
@@ -53,7 +53,7 @@ func (d *Deliverer) ripe() bool {
 	if len(d.pending) == 0 {
 		return d.finished
 	}
-	return d.urgent || d.stopping || len(d.young) == 0 || len(d.pending) >= enough || time.Since(d.pending[0].decided) >= mostGathered
+	return d.urgent || d.stopping || len(d.young) == 0 || len(d.pending) >= mostResults || time.Since(d.pending[0].decided) >= mostGathered
 }
 
 // runResults stores outcomes until the Deliverer is finished: all that came during one commit go into the
@@ -105,11 +105,12 @@ func (d *Deliverer) commit(ctx context.Context, batch []outcome) {
 
 // storeResults writes a batch in one transaction. A notification that is no longer owed, for it was
 // cancelled while its last attempt was under way, is not owed again, and an attempt that failed leaves its state as it is.
-func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks map[*lane][]stored, err error) {
+func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks []stored, err error) {
 	err = d.o.DB.Queue().Update(ctx, d.lease, func(w store.QueueWriter) error {
-		acks = map[*lane][]stored{}
+		acks = make([]stored, 0, len(batch))
 		last := map[*lane]outcome{}
-		for _, o := range batch {
+		for i := range batch {
+			o := &batch[i]
 			a, again := o.attempt, o.attempt.State == store.Owed
 			var err error
 			if again {
@@ -126,11 +127,16 @@ func (d *Deliverer) storeResults(ctx context.Context, batch []outcome) (acks map
 			if err := w.Record(a); err != nil {
 				return err
 			}
-			acks[o.lane] = append(acks[o.lane], stored{o.n, again})
-			if before, ok := last[o.lane]; ok && !o.moved {
-				o.head, o.moved = before.head, before.moved
+			acks = append(acks, stored{o.lane, o.n, again})
+			before, ok := last[o.lane]
+			if !ok && o.plain {
+				continue
 			}
-			last[o.lane] = o
+			now := *o
+			if !now.moved {
+				now.head, now.moved = before.head, before.moved
+			}
+			last[o.lane] = now
 		}
 		for l, o := range last {
 			if err := putOutcome(w, l.id, o); err != nil {
@@ -191,12 +197,15 @@ func owes(r store.QueueReader, n store.Notification) (bool, error) {
 }
 
 // acknowledge tells the lanes what is durable.
-func (d *Deliverer) acknowledge(acks map[*lane][]stored) {
-	for l, s := range acks {
-		d.post(l, message{stored: s})
-	}
+func (d *Deliverer) acknowledge(acks []stored) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for i := range acks {
+		l := acks[i].lane
+		l.inbox = append(l.inbox, message{stored: &acks[i]})
+		d.schedule(l)
+	}
+	d.ripen()
 	if d.stuck {
 		d.stuck = false
 		d.o.Log.Info("results.resumed")

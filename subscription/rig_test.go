@@ -86,6 +86,7 @@ type rig struct {
 	channel   *endpoints
 	options   DelivererOptions
 	configure map[string]func(*Subscription) // by id
+	cached    int                            // Subscriptions that are kept compiled; 0: some
 
 	d    *Deliverer
 	stop context.CancelFunc
@@ -118,7 +119,7 @@ func (r *rig) start() {
 	}
 	o.WithStatus = WithStatus
 	o.Redact = func(*fhir.Resource) []byte { return []byte(`"redacted"`) }
-	o.Subscription = NewCurrents(r.db, r.parse, 100).Current
+	o.Subscription = NewCurrents(r.db, r.parse, max(r.cached, 100)).Current
 	r.d = NewDeliverer(o)
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop, r.done = stop, make(chan error, 1)
@@ -149,6 +150,7 @@ type mortal struct {
 	mu      sync.Mutex
 	err     error
 	damaged fhir.Key // its versions can't be read
+	views   int      // of the queue
 }
 
 func (m *mortal) damage(key fhir.Key) { m.damaged = key }
@@ -193,6 +195,13 @@ func (m *mortal) Queue() store.Queue { return &mortalQueue{m.DB.Queue(), m} }
 type mortalQueue struct {
 	store.Queue
 	m *mortal
+}
+
+func (q *mortalQueue) View(ctx context.Context, fn func(store.QueueReader) error) error {
+	q.m.mu.Lock()
+	q.m.views++
+	q.m.mu.Unlock()
+	return q.Queue.View(ctx, fn)
 }
 
 func (q *mortalQueue) Update(ctx context.Context, l store.Lease, fn func(store.QueueWriter) error) error {
@@ -267,7 +276,7 @@ func (r *rig) subscribe(id, endpoint string, status Status) {
 	r.t.Helper()
 	r.put(subKey(id), map[string]any{"status": string(status), "channel": map[string]any{"endpoint": endpoint}})
 	if r.d != nil {
-		r.d.Notify(laneOf(id))
+		r.d.Wake(laneOf(id))
 	}
 }
 
@@ -279,7 +288,7 @@ func (r *rig) unsubscribe(id string) {
 		rec.Cancelling = true
 		return errors.Join(err, w.PutLane(rec))
 	})
-	r.d.Notify(laneOf(id))
+	r.d.Wake(laneOf(id))
 }
 
 func (r *rig) updateQueue(fn func(store.QueueWriter) error) {
@@ -296,27 +305,35 @@ func (r *rig) updateQueue(fn func(store.QueueWriter) error) {
 // owe does what the matcher does with verdicts: one notification per focus id, of a deletion, which needs no body.
 func (r *rig) owe(id string, focus ...string) {
 	r.t.Helper()
+	if news := r.decide(id, focus...); r.d != nil {
+		r.d.Notify(news)
+	}
+}
+
+// decide is owe without a word to the Deliverer.
+func (r *rig) decide(id string, focus ...string) []*News {
+	r.t.Helper()
 	at := fhir.Millis(time.Now())
+	var news []*News
 	r.updateQueue(func(w store.QueueWriter) error {
-		rec, err := w.Lane(laneOf(id))
-		if err != nil {
-			return err
-		}
+		l := newLedger(w)
 		for _, f := range focus {
-			n := store.Notification{
-				Lane: rec.Lane, Number: rec.Next, Version: rec.Next, Interaction: fhir.Delete, Updated: at,
-				Focus: fhir.Key{Tenant: fhir.DefaultTenant, Type: "Observation", ID: f},
+			lane, err := l.lane(laneOf(id))
+			if err != nil {
+				return err
 			}
-			rec.Next++
-			if err := w.Owe(n); err != nil {
+			if err := l.owe(store.Notification{
+				Lane: lane.Lane, Version: lane.Record.Next, Interaction: fhir.Delete, Updated: at,
+				Focus: fhir.Key{Tenant: fhir.DefaultTenant, Type: "Observation", ID: f},
+			}); err != nil {
 				return err
 			}
 		}
-		return w.PutLane(rec)
+		var err error
+		news, err = l.close()
+		return err
 	})
-	if r.d != nil {
-		r.d.Notify(laneOf(id))
-	}
+	return news
 }
 
 func numbered(n int) []string {

@@ -30,13 +30,15 @@ func (d *Deliverer) dispatch(remote context.Context, j job) {
 // runSender makes attempts, which the channel's timeout and remote bound, until there are senders enough that wait,
 // or the Deliverer is stopping.
 func (d *Deliverer) runSender(remote context.Context, j job) {
+	aging := time.AfterFunc(youngAge, d.aged)
 	for {
-		ended := d.aging()
 		r := d.attempt(remote, j.n)
-		ended()
+		if aging.Stop() {
+			<-d.young
+		}
 		d.origins.leave(j.origin, time.Now())
 		stays := d.idle.Add(1) <= mostIdle
-		d.post(j.lane, message{result: &r})
+		d.post(j.lane, &r)
 		if stays {
 			select {
 			case j = <-d.jobs:
@@ -48,5 +50,6 @@ func (d *Deliverer) runSender(remote context.Context, j job) {
 		if !stays {
 			return
 		}
+		aging.Reset(youngAge)
 	}
 }

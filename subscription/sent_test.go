@@ -225,7 +225,7 @@ func TestDeliverer_auditLogHasALineForEachAttempt(t *testing.T) {
 		pass(10 * time.Second)
 		r.owe("audited", "again")
 		r.channel.set("https://a.example/audited?token=geheim", failing("refused"))
-		r.d.Notify(laneOf("audited"))
+		r.d.Wake(laneOf("audited"))
 		pass(10 * time.Second)
 		r.halt()
 		var got []string

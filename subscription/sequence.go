@@ -42,7 +42,8 @@ type sequence struct {
 	held    map[uint64]int                // key → how many of foreign
 	parked  map[uint64]store.Notification // key → what waits
 
-	more bool // there may be more behind scan
+	more bool   // there may be more behind scan
+	upto uint64 // what was told so far has numbers below it
 }
 
 type track struct {
@@ -285,12 +286,32 @@ func (s *sequence) returned(n store.Notification) { s.settled(n, true) }
 
 func (s *sequence) woken() { s.more = true }
 
+func (s *sequence) heard(news *News, now time.Time) {
+	follows := !s.more && news.follows(s.upto)
+	s.upto, s.more = news.Record.Next, !follows || !news.complete()
+	if !follows {
+		return
+	}
+	for _, n := range news.Owed {
+		if len(s.ready) >= windowSize || len(s.tracks) >= mostTracks {
+			s.more = true
+			return
+		}
+		if n.Number >= s.scan {
+			s.scan = n.Number + 1
+			s.sort(n, now)
+		}
+	}
+}
+
 func (s *sequence) next() time.Time {
 	if len(s.waiting) == 0 {
 		return time.Time{}
 	}
 	return s.waiting[0].due
 }
+
+func (s *sequence) fit(narrow bool) bool { return !narrow || len(s.tracks) <= 1 && s.known <= 1 }
 
 func (s *sequence) head() (uint64, bool) { return 0, false }
 

@@ -22,33 +22,6 @@ type flight struct {
 	focus  fhir.Key
 }
 
-// source hands out what a lane owes, in the lane's order, holding no more of it than a window. It belongs to
-// the worker that runs the lane. busy is the lane's; what is in it is neither read nor handed out.
-type source interface {
-	// hungry tells whether fill would find more to hand out.
-	hungry(now time.Time) bool
-	// fill reads on, a bounded piece.
-	fill(r store.QueueReader, now time.Time) error
-	// take hands out a notification that is due.
-	take(now time.Time) (store.Notification, bool)
-	// settled takes in that n, handed out before, has a durable result: owed until n.Next, or final.
-	settled(n store.Notification, owed bool)
-	// holds tells whether another one is known that may only go once n's result is durable.
-	holds(n store.Notification) bool
-	// returned takes back n, which was handed out and not tried.
-	returned(n store.Notification)
-	// woken says that more may be owed.
-	woken()
-	// next is when the next one falls due of those that wait; zero: none waits.
-	next() time.Time
-	// head is LaneRecord.Head, once all results decided so far are stored; false: as it is.
-	head() (uint64, bool)
-	// drained tells that nothing is left untried.
-	drained() bool
-	// oldest is since when the next one to be handed out could have gone; zero: none is ready.
-	oldest() time.Time
-}
-
 // due tells whether a wait is over. A time further off than any wait was written while the clock was wrong.
 func due(next, now time.Time, longest time.Duration) bool {
 	return !next.After(now) || next.Sub(now) > longest
@@ -65,6 +38,7 @@ type window struct {
 	fresh []store.Notification // untried, read ahead
 	scan  uint64               // the untried are read up to here
 	more  bool                 // there may be more behind scan
+	upto  uint64               // what was told so far has numbers below it
 
 	retries []store.Notification // due, read ahead
 	unread  bool                 // those that wait must be read (again)
@@ -170,6 +144,36 @@ func (w *window) returned(n store.Notification) {
 }
 
 func (w *window) woken() { w.more = true }
+
+func (w *window) heard(news *News, _ time.Time) {
+	follows := !w.more && news.follows(w.upto)
+	w.upto, w.more = news.Record.Next, !follows || !news.complete()
+	if !follows {
+		return
+	}
+	for _, n := range news.Owed {
+		if len(w.fresh) >= w.size {
+			w.more = true
+			return
+		}
+		if n.Number >= w.scan {
+			w.fresh, w.scan = append(w.fresh, n), n.Number+1
+		}
+	}
+}
+
+func (w *window) fit(narrow bool) bool {
+	w.size = sizeOf(narrow)
+	return len(w.fresh) <= w.size && len(w.retries) <= w.size
+}
+
+// sizeOf is how much a window reads ahead.
+func sizeOf(narrow bool) int {
+	if narrow {
+		return 1
+	}
+	return windowSize
+}
 
 func (w *window) next() time.Time { return w.wake }
 

@@ -172,7 +172,7 @@ func (l *Lanes) Owe(ctx context.Context, times int) (int, error) {
 // Deliver lets the lanes go and returns when the result of every notification is durable.
 func (l *Lanes) Deliver(ctx context.Context) error {
 	for _, id := range l.ids {
-		l.deliverer.Notify(store.Lane{Tenant: fhir.DefaultTenant, Subscription: id})
+		l.deliverer.Wake(store.Lane{Tenant: fhir.DefaultTenant, Subscription: id})
 	}
 	select {
 	case <-l.done:

@@ -195,6 +195,6 @@ func (q queue) View(ctx context.Context, fn func(store.QueueReader) error) error
 // Update never fails with ErrFenced, for there is nobody else.
 func (q queue) Update(ctx context.Context, _ store.Lease, fn func(store.QueueWriter) error) error {
 	return q.db.queueWrites.do(ctx, func(o *overlay) error {
-		return fn(&queueWriter{queueReader{o}, o})
+		return writeQueue(o, fn)
 	})
 }

@@ -82,13 +82,22 @@ func decodeLane(lane store.Lane, v []byte) (store.LaneRecord, error) {
 	return r, nil
 }
 
+// owedOf reads the count alone.
+func owedOf(v []byte) (uint64, error) {
+	if len(v) < laneFixed || v[0] != queueEncoding {
+		return 0, errValue
+	}
+	return binary.BigEndian.Uint64(v[1:]), nil
+}
+
 // addOwed returns the record with a changed count. The value itself belongs to the store.
 func addOwed(v []byte, delta int) ([]byte, error) {
-	if len(v) < laneFixed || v[0] != queueEncoding {
-		return nil, errValue
+	n, err := owedOf(v)
+	if err != nil {
+		return nil, err
 	}
 	b := append([]byte(nil), v...)
-	binary.BigEndian.PutUint64(b[1:], binary.BigEndian.Uint64(b[1:])+uint64(delta))
+	binary.BigEndian.PutUint64(b[1:], n+uint64(delta))
 	return b, nil
 }
 
@@ -156,6 +165,24 @@ func decodeNotification(lane store.Lane, number uint64, v []byte) (store.Notific
 		return store.Notification{}, fmt.Errorf("lane %s/%s, number %d: %w", lane.Tenant, lane.Subscription, number, err)
 	}
 	return n, nil
+}
+
+// nextOf reads Next alone.
+func nextOf(v []byte) (time.Time, error) {
+	d := decoder{b: v}
+	d.encoding()
+	first := d.byte()
+	d.uvarint() // version
+	if first&hasFocus != 0 {
+		d.bytes(d.uvarint())
+		d.bytes(d.uvarint())
+	}
+	d.bytes(d.uvarint()) // cause
+	d.time()             // lastUpdated
+	d.count()
+	d.count()
+	d.time() // when its clock began
+	return d.time(), d.end()
 }
 
 func encodeAttempt(a store.Attempt) []byte {

@@ -1,9 +1,13 @@
 package bolt
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"iter"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"fhirhook/fhir/store"
@@ -12,7 +16,54 @@ import (
 // queueWriter is store.QueueWriter over the overlay of a group.
 type queueWriter struct {
 	queueReader
-	o *overlay
+	o    *overlay
+	owed map[store.Lane]int // changes of what lanes owe that their records don't show yet
+}
+
+// writeQueue runs a transaction over an overlay.
+func writeQueue(o *overlay, fn func(store.QueueWriter) error) error {
+	w := &queueWriter{queueReader: queueReader{o}, o: o, owed: map[store.Lane]int{}}
+	if err := fn(w); err != nil {
+		return err
+	}
+	return w.settleCounts()
+}
+
+// settleCounts writes the counts that no PutLane has written.
+func (w *queueWriter) settleCounts() error {
+	for _, lane := range slices.SortedFunc(maps.Keys(w.owed), compareLanes) { // neighbours are written together
+		key := laneKey(lane)
+		v, ok := w.get(laneBucket, key)
+		if !ok {
+			v = encodeLane(newLane(lane))
+		}
+		v, err := addOwed(v, w.owed[lane])
+		if err != nil {
+			return fmt.Errorf("lane %s/%s: %w", lane.Tenant, lane.Subscription, err)
+		}
+		if err := w.o.put(laneBucket, key, v); err != nil {
+			return err
+		}
+	}
+	clear(w.owed)
+	return nil
+}
+
+func compareLanes(a, b store.Lane) int {
+	return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Subscription, b.Subscription))
+}
+
+func (w *queueWriter) Lane(lane store.Lane) (store.LaneRecord, error) {
+	r, err := w.queueReader.Lane(lane)
+	r.Owed += uint64(w.owed[lane])
+	return r, err
+}
+
+func (w *queueWriter) Lanes(after store.Lane) iter.Seq2[store.LaneRecord, error] {
+	if err := w.settleCounts(); err != nil {
+		return func(yield func(store.LaneRecord, error) bool) { yield(store.LaneRecord{}, err) }
+	}
+	return w.queueReader.Lanes(after)
 }
 
 func (w *queueWriter) SetCursor(name string, c store.Cursor) error {
@@ -26,26 +77,17 @@ func (w *queueWriter) PutLane(r store.LaneRecord) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	old, err := w.Lane(r.Lane)
-	if err != nil {
-		return err
+	key := laneKey(r.Lane)
+	r.Owed = 0
+	if v, ok := w.get(laneBucket, key); ok {
+		var err error
+		if r.Owed, err = owedOf(v); err != nil {
+			return fmt.Errorf("lane %s/%s: %w", r.Lane.Tenant, r.Lane.Subscription, err)
+		}
 	}
-	r.Owed = old.Owed
-	return w.o.put(laneBucket, laneKey(r.Lane), encodeLane(r))
-}
-
-// count changes how many a lane owes.
-func (w *queueWriter) count(lane store.Lane, delta int) error {
-	key := laneKey(lane)
-	v, ok := w.get(laneBucket, key)
-	if !ok {
-		v = encodeLane(newLane(lane))
-	}
-	v, err := addOwed(v, delta)
-	if err != nil {
-		return fmt.Errorf("lane %s/%s: %w", lane.Tenant, lane.Subscription, err)
-	}
-	return w.o.put(laneBucket, key, v)
+	r.Owed += uint64(w.owed[r.Lane])
+	delete(w.owed, r.Lane)
+	return w.o.put(laneBucket, key, encodeLane(r))
 }
 
 func (w *queueWriter) Owe(n store.Notification) error {
@@ -54,9 +96,7 @@ func (w *queueWriter) Owe(n store.Notification) error {
 	}
 	key := numbered(lanePrefix(n.Lane), n.Number)
 	if v, ok := w.get(owedBucket, key); !ok {
-		if err := w.count(n.Lane, 1); err != nil {
-			return err
-		}
+		w.owed[n.Lane]++
 		if err := w.o.put(numberBucket, numberKey(n), encodeNumber(n.Number)); err != nil {
 			return err
 		}
@@ -78,9 +118,9 @@ func (w *queueWriter) Owe(n store.Notification) error {
 
 // unwait takes a notification, of which v is the value, out of the waiting index.
 func (w *queueWriter) unwait(lane store.Lane, number uint64, v []byte) error {
-	n, err := decodeNotification(lane, number, v)
-	if err == nil && !n.Next.IsZero() {
-		w.o.remove(waitingBucket, waitingKey(n))
+	next, err := nextOf(v)
+	if err == nil && !next.IsZero() {
+		w.o.remove(waitingBucket, waitingKey(store.Notification{Lane: lane, Number: number, Next: next}))
 	}
 	return err
 }
@@ -95,23 +135,26 @@ func (w *queueWriter) Settle(lane store.Lane, number uint64) error {
 		return err
 	}
 	w.o.remove(owedBucket, key)
-	return w.count(lane, -1)
+	w.owed[lane]--
+	return nil
 }
 
 func (w *queueWriter) Record(a store.Attempt) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
-	bucket, ordinal := dayBucket(a.Time), uint16(0)
-	last := attemptKey(a, math.MaxUint16)
-	instant := last[:len(last)-2]
-	if k, _ := w.before(bucket, last, instant); k != nil { // another of the same instant
-		ordinal = binary.BigEndian.Uint16(k[len(instant):]) + 1
+	bucket, key := dayBucket(a.Time), attemptKey(a, 0)
+	if _, taken := w.get(bucket, key); taken { // by another of the same instant
+		last := attemptKey(a, math.MaxUint16)
+		instant := last[:len(last)-2]
+		k, _ := w.before(bucket, last, instant)
+		ordinal := binary.BigEndian.Uint16(k[len(instant):]) + 1
+		if ordinal == math.MaxUint16 {
+			return fmt.Errorf("record an attempt: number %d has too many at %s", a.Number, a.Time.UTC())
+		}
+		key = attemptKey(a, ordinal)
 	}
-	if ordinal == math.MaxUint16 {
-		return fmt.Errorf("record an attempt: number %d has too many at %s", a.Number, a.Time.UTC())
-	}
-	return w.o.put(bucket, attemptKey(a, ordinal), encodeAttempt(a))
+	return w.o.put(bucket, key, encodeAttempt(a))
 }
 
 func (w *queueWriter) PutJob(j store.Job) error {

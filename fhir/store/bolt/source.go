@@ -32,13 +32,17 @@ type committed struct {
 type openBucket struct {
 	name   string
 	bucket *bbolt.Bucket
+	cursor *bbolt.Cursor // for get, so that each need not make its own; nil: none was made yet
 }
 
 // bucket returns nil if there is none of that name.
-func (s *committed) bucket(name string) *bbolt.Bucket {
-	for _, o := range s.opened {
-		if o.name == name {
-			return o.bucket
+func (s *committed) bucket(name string) *bbolt.Bucket { return s.open(name).bucket }
+
+// open returns what holds until another bucket is opened.
+func (s *committed) open(name string) *openBucket {
+	for i := range s.opened {
+		if o := &s.opened[i]; o.name == name {
+			return o
 		}
 	}
 	var b *bbolt.Bucket
@@ -47,17 +51,20 @@ func (s *committed) bucket(name string) *bbolt.Bucket {
 	} else if outer := s.bucket(parent); outer != nil {
 		b = outer.Bucket([]byte(child))
 	}
-	s.opened = append(s.opened, openBucket{name, b})
-	return b
+	s.opened = append(s.opened, openBucket{name: name, bucket: b})
+	return &s.opened[len(s.opened)-1]
 }
 
 func (s *committed) get(bucket string, key []byte) ([]byte, bool) {
-	b := s.bucket(bucket)
-	if b == nil {
+	o := s.open(bucket)
+	if o.bucket == nil {
 		return nil, false
 	}
-	v := b.Get(key)
-	return v, v != nil
+	if o.cursor == nil {
+		o.cursor = o.bucket.Cursor()
+	}
+	k, v := o.cursor.Seek(key)
+	return v, v != nil && bytes.Equal(k, key)
 }
 
 func (s *committed) ascend(bucket string, from, prefix []byte) iter.Seq2[[]byte, []byte] {
