@@ -60,7 +60,7 @@ var layers = map[string]rule{
 	"cmd/internal/listen":   {level: 7},
 	"cmd/internal/load":     {level: 7, foreign: []string{"github.com/google/uuid", "github.com/klauspost/compress/"}},
 	"cmd/internal/profile":  {level: 0},
-	"cmd/internal/bench":    {level: 9, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt"}},
+	"cmd/internal/bench":    {level: 9, foreign: []string{"github.com/labstack/echo/", "go.etcd.io/bbolt", "github.com/klauspost/compress/", "golang.org/x/sys/unix"}},
 	"cmd/internal/app":      {level: 8, foreign: []string{"github.com/prometheus/client_golang/"}},
 	"cmd/internal/e2e":      {level: 9},
 	"cmd/fhirhook":          {level: 10, foreign: []string{"github.com/alecthomas/kong", "go.yaml.in/yaml/"}},
