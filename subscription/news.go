@@ -108,10 +108,13 @@ func (r *reads) forget() {
 	}
 }
 
-// view reads of the queue what a lane needs.
+// view reads of the queue what a lane needs. That it reads is noted when the state that it reads is fixed: noted before, the
+// Matcher could commit and tell something else in between. What it tells from then on, the lane hears while it still runs.
 func (d *Deliverer) view(ctx context.Context, l *lane, fn func(store.QueueReader) error) error {
-	d.mu.Lock()
-	d.read.add(l.id)
-	d.mu.Unlock()
-	return d.o.DB.Queue().View(ctx, fn)
+	return d.o.DB.Queue().View(ctx, func(r store.QueueReader) error {
+		d.mu.Lock()
+		d.read.add(l.id)
+		d.mu.Unlock()
+		return fn(r)
+	})
 }
