@@ -23,6 +23,9 @@ const (
 	timeNanos  = 2 // varint of seconds since 1970, uvarint of nanoseconds
 )
 
+// farSeconds is further from 1970 than any time that was written, and still can be told in milliseconds.
+const farSeconds = 1 << 50
+
 func appendTime(b []byte, t time.Time) []byte {
 	switch {
 	case t.IsZero():
@@ -117,7 +120,7 @@ func (d *decoder) time() time.Time {
 		}
 	case form == timeNanos:
 		s, ns := d.varint(), d.uvarint()
-		if d.err == nil && ns < uint64(time.Second) {
+		if d.err == nil && ns < uint64(time.Second) && s > -farSeconds && s < farSeconds {
 			return time.Unix(s, int64(ns)).UTC()
 		}
 		d.fail(errValue)
