@@ -20,14 +20,14 @@ import (
 func publisher(t *testing.T, more string) (a *auth.Authenticator, url string, asked *atomic.Int32, c *clock) {
 	t.Helper()
 	asked, c = &atomic.Int32{}, &clock{}
-	var s *httptest.Server
-	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/.well-known/openid-configuration" {
 			http.NotFound(w, r)
 			return
 		}
 		asked.Add(1)
-		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q%s}`, s.URL, s.URL+"/keys", more)
+		base := "http://" + r.Host
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q%s}`, base, base+"/keys", more)
 	}))
 	t.Cleanup(s.Close)
 	a, err := auth.New(auth.Config{Issuers: []auth.Issuer{{URL: s.URL, Audience: []string{"x"}}}}, auth.Options{Definitions: criteria.R4(), Dev: true, Now: c.now})

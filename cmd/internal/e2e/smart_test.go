@@ -14,13 +14,13 @@ import (
 // TestSmart_isServedWhereAnIssuerIs: an app that knows only the base URL finds out where to get a token, and that it needs one.
 func TestSmart_isServedWhereAnIssuerIs(t *testing.T) {
 	t.Parallel()
-	var issuer *httptest.Server
-	issuer = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/keys" {
 			fmt.Fprint(w, `{"keys":[]}`)
 			return
 		}
-		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q,"token_endpoint_auth_methods_supported":["private_key_jwt"]}`, issuer.URL, issuer.URL+"/keys", issuer.URL+"/token")
+		base := "http://" + r.Host
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q,"token_endpoint_auth_methods_supported":["private_key_jwt"]}`, base, base+"/keys", base+"/token")
 	}))
 	t.Cleanup(issuer.Close)
 	s := besiege(t, t.TempDir(), func(o *app.Options) {
