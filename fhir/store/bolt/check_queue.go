@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -119,32 +120,63 @@ func (c *checker) waiting() error {
 	})
 }
 
-// attempts proves that each line of the attempt log can be read and stands under its day.
+// attempts proves that each line of the attempt log can be read and stands under its day, and that its trays are those that it
+// is said to have.
 func (c *checker) attempts() error {
-	var days []string
+	var names []string
 	err := c.db.view(c.ctx, c.db.queueFile, func(tx *bbolt.Tx) error {
-		days = (&committed{tx: tx}).children(attemptBucket)
-		return nil
+		s := &committed{tx: tx}
+		names = s.children(attemptBucket)
+		return c.trays(s, names)
 	})
 	if err != nil {
 		return err
 	}
-	for _, day := range days {
-		err := c.walk(c.db.queueFile, attemptBucket+"/"+day, func(_ source, k, v []byte) {
+	for _, name := range names {
+		err := c.walk(c.db.queueFile, attemptBucket+"/"+name, func(_ source, k, v []byte) {
 			lane, rest, ok := cutLane(k)
 			a, err := decodeAttempt(lane, rest, v)
 			switch {
-			case !ok || len(rest) != 18:
-				c.problem("attempts of %s: the key %q is malformed", day, k)
+			case !ok || len(rest) != lineBehindLane:
+				c.problem("attempts of %s: the key %q is malformed", name, k)
 			case err != nil:
 				c.problem("%w", err)
-			case a.Time.Format(dayLayout) != day:
-				c.problem("attempts of %s: one is of %s", day, a.Time)
+			case a.Time.Format(dayLayout) != dayOf(name):
+				c.problem("attempts of %s: one is of %s", name, a.Time)
 			}
 		})
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (c *checker) trays(s source, names []string) error {
+	trays, err := readTrays(s)
+	if err != nil {
+		c.problem("%w", err)
+		return nil
+	}
+	for _, name := range names {
+		at := slices.IndexFunc(trays, func(t tray) bool { return t.name == name })
+		switch {
+		case name == dayOf(name):
+		case at < 0:
+			c.problem("attempts of %s: no such tray is known of", name)
+		default:
+			n := 0
+			for range s.ascend(attemptBucket+"/"+name, nil, nil) {
+				n++
+			}
+			if n != trays[at].lines {
+				c.problem("attempts of %s: the tray counts %d lines and has %d", name, trays[at].lines, n)
+			}
+			trays = slices.Delete(trays, at, at+1)
+		}
+	}
+	for _, t := range trays {
+		c.problem("attempts of %s: the tray is missing", t.name)
 	}
 	return nil
 }

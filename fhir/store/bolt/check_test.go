@@ -92,6 +92,16 @@ func TestCheck_findsWhatIsBroken(t *testing.T) {
 			a := store.Attempt{Lane: lane, Number: 1, Time: next}
 			return day.Put(attemptKey(a, 0), encodeAttempt(a))
 		}, "attempts of 20260102"},
+		{"a tray that nobody knows of", "queue", attemptBucket, func(b *bbolt.Bucket) error {
+			_, err := b.CreateBucket([]byte("20260102.0001"))
+			return err
+		}, "attempts of 20260102.0001: no such tray"},
+		{"a lost tray", "queue", metaBucket, func(b *bbolt.Bucket) error {
+			return b.Put(metaTrays, []byte("20260102.0001 3\n"))
+		}, "attempts of 20260102.0001: the tray is missing"},
+		{"a tray of another day", "queue", metaBucket, func(b *bbolt.Bucket) error {
+			return b.Put(metaTrays, []byte("0001 3\n"))
+		}, "the trays of the attempt log"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

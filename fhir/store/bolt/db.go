@@ -18,6 +18,7 @@ type DB struct {
 	epoch   string
 	clock   func() time.Time
 	sealing Sealing
+	tray    int // lines of a tray of the attempt log
 	opened  uint32
 
 	resources, queueFile *bbolt.DB
@@ -43,7 +44,7 @@ var _ store.DB = (*DB)(nil)
 
 func start(dir, epoch string, opened uint32, resources, queue, index *bbolt.DB, opts Options) *DB {
 	db := &DB{
-		epoch: epoch, clock: opts.Clock, sealing: opts.Sealing, opened: opened,
+		epoch: epoch, clock: opts.Clock, sealing: opts.Sealing, tray: opts.tray, opened: opened,
 		resources: resources, queueFile: queue, indexFile: index,
 		changed: make(chan struct{}), idle: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -195,6 +196,6 @@ func (q queue) View(ctx context.Context, fn func(store.QueueReader) error) error
 // Update never fails with ErrFenced, for there is nobody else.
 func (q queue) Update(ctx context.Context, _ store.Lease, fn func(store.QueueWriter) error) error {
 	return q.db.queueWrites.do(ctx, func(o *overlay) error {
-		return writeQueue(o, fn)
+		return writeQueue(o, q.db.tray, fn)
 	})
 }

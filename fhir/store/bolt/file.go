@@ -18,7 +18,7 @@ import (
 )
 
 // format is the version of the layout that new files get. A resources.db gets purgedFormat with its first purge, for
-// programs from before would take purged rows for damage.
+// programs from before would take purged rows for damage, and a queue.db gets trayFormat with its first tray.
 const (
 	format       = 1
 	purgedFormat = 2
@@ -52,7 +52,7 @@ var (
 		buckets: []string{logBucket, versionBucket, typeBucket, tenantBucket, requestBucket},
 	}
 	queueHalf = half{
-		name: "queue.db", newest: format, mmap: reserve(64), noFreelistSync: true,
+		name: "queue.db", newest: trayFormat, mmap: reserve(64), noFreelistSync: true,
 		buckets: []string{cursorBucket, laneBucket, owedBucket, waitingBucket, numberBucket, jobBucket, attemptBucket},
 	}
 )

@@ -13,7 +13,7 @@ import (
 // Parts of a key are separated by a zero byte, which no part holds (store.CheckAppend), so that keys sort
 // as their parts do. Numbers stand at the end, 8 bytes, the highest first.
 
-// The buckets. One is nested: attempts of a day stand in attempt/20260131.
+// The buckets. One is nested: attempts of a day stand in attempt/20260131, and in its trays attempt/20260131.0001 (tray.go).
 const (
 	metaBucket    = "meta"    // both files: see file.go
 	logBucket     = "log"     // seq → row
@@ -117,7 +117,8 @@ func jobKey(lane store.Lane, id string) []byte { return append(lanePrefix(lane),
 
 const dayLayout = "20060102"
 
-func dayBucket(t time.Time) string { return attemptBucket + "/" + t.UTC().Format(dayLayout) }
+// lineBehindLane is how long an attempt's key is behind its lane: number, time, ordinal.
+const lineBehindLane = 8 + 8 + 2
 
 // attemptKey ends in an ordinal, for two lines of the log may be of the same instant.
 func attemptKey(a store.Attempt, ordinal uint16) []byte {

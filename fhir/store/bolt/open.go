@@ -23,6 +23,7 @@ type Options struct {
 	maxSize int  // of a file in bytes, so that tests can fill a disk; 0: no limit
 	noSync  bool // not durable, for tests of everything else
 	copying int  // bytes of one transaction of Compact; 0: usualCopying
+	tray    int  // lines of a tray of the attempt log; 0: usualTray
 }
 
 // Open opens the store in a folder, or makes a new one if neither the folder nor a file of the store is
@@ -34,6 +35,9 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = defaultLockTimeout
+	}
+	if opts.tray <= 0 {
+		opts.tray = usualTray
 	}
 	epoch, err := prepare(dir, opts)
 	if err != nil {

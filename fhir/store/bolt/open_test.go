@@ -115,7 +115,7 @@ func TestOpen_refusesWhatItCantUseAndLeavesItAlone(t *testing.T) {
 		want   string
 	}{
 		{"newer resources", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, resources), metaFormat, "3") }, "run the newer fhirhook"},
-		{"newer queue", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, queue), metaFormat, "2") }, "run the newer fhirhook"},
+		{"newer queue", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, queue), metaFormat, "3") }, "run the newer fhirhook"},
 		{"unreadable format", func(t *testing.T, dir string) { setMeta(t, filepath.Join(dir, queue), metaFormat, "x") }, "which is no number"},
 		{"foreign twin", func(t *testing.T, dir string) {
 			other := filled(t)

@@ -68,29 +68,6 @@ func (r *queueReader) Waiting(lane store.Lane) iter.Seq2[store.Notification, err
 	}
 }
 
-func (r *queueReader) Attempts(scope store.AttemptScope) iter.Seq2[store.Attempt, error] {
-	return func(yield func(store.Attempt, error) bool) {
-		prefix := lanePrefix(scope.Lane)
-		for _, name := range r.children(attemptBucket) {
-			if !scopeHasDay(scope, name) {
-				continue
-			}
-			for k, v := range r.ascend(attemptBucket+"/"+name, numbered(prefix, scope.From), prefix) {
-				a, err := decodeAttempt(scope.Lane, k[len(prefix):], v)
-				if err == nil && scope.Below > 0 && a.Number >= scope.Below {
-					break
-				}
-				if err == nil && (a.Time.Before(scope.Since) || !scope.Until.IsZero() && !a.Time.Before(scope.Until)) {
-					continue
-				}
-				if !yield(a, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
 func (r *queueReader) Numbers(focus fhir.Key, version uint64, updated time.Time) iter.Seq2[store.Numbered, error] {
 	return func(yield func(store.Numbered, error) bool) {
 		prefix := numberPrefix(focus, version, updated)
@@ -121,18 +98,4 @@ func (r *queueReader) Jobs() iter.Seq2[store.Job, error] {
 			}
 		}
 	}
-}
-
-// scopeHasDay tells whether a day may hold what a scope selects. Names of days sort as days do.
-func scopeHasDay(scope store.AttemptScope, name string) bool {
-	if !scope.Since.IsZero() && name < scope.Since.UTC().Format(dayLayout) {
-		return false
-	}
-	return scope.Until.IsZero() || name <= scope.Until.UTC().Format(dayLayout)
-}
-
-// dayEnd is the instant behind a day.
-func dayEnd(name string) (time.Time, error) {
-	start, err := time.Parse(dayLayout, name)
-	return start.AddDate(0, 0, 1), err
 }

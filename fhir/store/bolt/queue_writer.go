@@ -2,13 +2,10 @@ package bolt
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"maps"
-	"math"
 	"slices"
-	"time"
 
 	"fhirhook/fhir/store"
 )
@@ -16,14 +13,19 @@ import (
 // queueWriter is store.QueueWriter over the overlay of a group.
 type queueWriter struct {
 	queueReader
-	o    *overlay
-	owed map[store.Lane]int // changes of what lanes owe that their records don't show yet
+	o     *overlay
+	owed  map[store.Lane]int // changes of what lanes owe that their records don't show yet
+	tray  int                // how many lines it takes
+	lines []line             // of the attempt log, that are not written yet
 }
 
 // writeQueue runs a transaction over an overlay.
-func writeQueue(o *overlay, fn func(store.QueueWriter) error) error {
-	w := &queueWriter{queueReader: queueReader{o}, o: o, owed: map[store.Lane]int{}}
+func writeQueue(o *overlay, tray int, fn func(store.QueueWriter) error) error {
+	w := &queueWriter{queueReader: queueReader{o}, o: o, tray: tray, owed: map[store.Lane]int{}}
 	if err := fn(w); err != nil {
+		return err
+	}
+	if err := w.writeLines(); err != nil {
 		return err
 	}
 	return w.settleCounts()
@@ -139,24 +141,6 @@ func (w *queueWriter) Settle(lane store.Lane, number uint64) error {
 	return nil
 }
 
-func (w *queueWriter) Record(a store.Attempt) error {
-	if err := a.Check(); err != nil {
-		return err
-	}
-	bucket, key := dayBucket(a.Time), attemptKey(a, 0)
-	if _, taken := w.get(bucket, key); taken { // by another of the same instant
-		last := attemptKey(a, math.MaxUint16)
-		instant := last[:len(last)-2]
-		k, _ := w.before(bucket, last, instant)
-		ordinal := binary.BigEndian.Uint16(k[len(instant):]) + 1
-		if ordinal == math.MaxUint16 {
-			return fmt.Errorf("record an attempt: number %d has too many at %s", a.Number, a.Time.UTC())
-		}
-		key = attemptKey(a, ordinal)
-	}
-	return w.o.put(bucket, key, encodeAttempt(a))
-}
-
 func (w *queueWriter) PutJob(j store.Job) error {
 	if err := j.Check(); err != nil {
 		return err
@@ -169,20 +153,4 @@ func (w *queueWriter) DropJob(lane store.Lane, id string) error {
 		w.o.remove(jobBucket, jobKey(lane, id))
 	}
 	return nil
-}
-
-func (w *queueWriter) Expire(before time.Time) (int, error) {
-	gone := 0
-	for _, name := range w.children(attemptBucket) {
-		end, err := dayEnd(name)
-		if err != nil {
-			return gone, fmt.Errorf("expire attempts: %w", err)
-		}
-		if end.After(before) {
-			continue
-		}
-		w.o.drop(attemptBucket + "/" + name)
-		gone++
-	}
-	return gone, nil
 }

@@ -7,8 +7,9 @@ import (
 	"fhirhook/fhir/store/storetest"
 )
 
-// The suite runs without fsync: that acknowledged commits survive is what TestDB_survivesKill proves.
-func TestDB(t *testing.T) { suite(t, Options{noSync: true}) }
+// The suite runs without fsync: that acknowledged commits survive is what TestDB_survivesKill proves. Trays are small, so that
+// few lines of the attempt log fill them.
+func TestDB(t *testing.T) { suite(t, Options{noSync: true, tray: 2}) }
 
 // suite holds stores with these options against what every store promises.
 func suite(t *testing.T, o Options) {
