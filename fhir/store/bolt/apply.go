@@ -14,7 +14,7 @@ import (
 // empty tells whether nothing was written, or all of it was undone.
 func (o *overlay) empty() bool {
 	for _, s := range o.buckets {
-		if s.dropped || len(s.entries) > 0 {
+		if s.dropped || len(s.leaves) > 0 {
 			return false
 		}
 	}
@@ -25,25 +25,29 @@ func (o *overlay) empty() bool {
 func (o *overlay) apply(tx *bbolt.Tx) error {
 	for _, name := range slices.Sorted(maps.Keys(o.buckets)) {
 		s := o.buckets[name]
-		if !s.dropped && len(s.entries) == 0 {
+		if !s.dropped && len(s.leaves) == 0 {
 			continue
 		}
 		b, err := s.target(tx, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		for _, e := range s.entries {
-			if e.deleted {
-				err = b.Delete(e.key)
-			} else {
-				err = b.Put(e.key, e.value)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+		for _, leaf := range s.leaves {
+			for _, e := range leaf {
+				if err := e.apply(b); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func (e *entry) apply(b *bbolt.Bucket) error {
+	if e.deleted {
+		return b.Delete(e.key)
+	}
+	return b.Put(e.key, e.value)
 }
 
 // target finds or makes the bucket to write to, emptied if it was dropped.
@@ -58,7 +62,7 @@ func (s *sheet) target(tx *bbolt.Tx, name string) (*bbolt.Bucket, error) {
 			if err := b.DeleteBucket([]byte(child)); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
 				return nil, err
 			}
-			if len(s.entries) == 0 {
+			if len(s.leaves) == 0 {
 				return b, nil
 			}
 		}

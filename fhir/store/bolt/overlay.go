@@ -22,45 +22,6 @@ type overlay struct {
 	settled int         // how many of those can't be undone any more
 }
 
-// sheet is what was written to one bucket.
-type sheet struct {
-	dropped bool     // nothing committed shows through
-	entries []*entry // by key
-	walks   int      // that are under way over entries
-	copies  int      // how often entries were replaced by a copy of their own
-}
-
-// own makes the entries fit to be changed. The caller of a walk may write while it goes on, which shows what
-// stood when it began.
-func (s *sheet) own() {
-	if s.walks > 0 {
-		s.entries, s.walks = slices.Clone(s.entries), 0
-		s.copies++
-	}
-}
-
-// stretch is a walk over entries from one on, as far as they begin with a prefix.
-type stretch struct {
-	entries []*entry
-	at      int
-	step    int // 1 or -1
-	prefix  []byte
-}
-
-// first is the entry that comes next, nil at the end.
-func (s stretch) first() *entry {
-	if s.at < 0 || s.at >= len(s.entries) || !bytes.HasPrefix(s.entries[s.at].key, s.prefix) {
-		return nil
-	}
-	return s.entries[s.at]
-}
-
-// entry is never changed, for walks share it.
-type entry struct {
-	key, value []byte
-	deleted    bool
-}
-
 // change is how to undo one write.
 type change struct {
 	bucket string
@@ -72,15 +33,6 @@ type change struct {
 
 func newOverlay(tx *bbolt.Tx) *overlay {
 	return &overlay{base: committed{tx: tx}, buckets: map[string]*sheet{}}
-}
-
-// find returns where a key stands or would stand.
-func (s *sheet) find(key []byte) (int, bool) {
-	n := len(s.entries)
-	if n > 0 && bytes.Compare(s.entries[n-1].key, key) < 0 {
-		return n, false // most keys come in order
-	}
-	return slices.BinarySearchFunc(s.entries, key, func(e *entry, key []byte) int { return bytes.Compare(e.key, key) })
 }
 
 // put sets a value. It keeps key and value.
@@ -107,12 +59,12 @@ func (o *overlay) write(bucket string, written entry) {
 		o.buckets[bucket] = s
 	}
 	s.own()
-	i, found := s.find(e.key)
+	p, found := s.find(e.key)
 	undo := change{bucket: bucket, put: e, size: o.size}
 	if found {
-		undo.old, s.entries[i] = s.entries[i], e
+		undo.old, s.leaves[p.leaf][p.at] = s.leaves[p.leaf][p.at], e
 	} else {
-		s.entries = slices.Insert(s.entries, i, e)
+		s.insert(p, e)
 	}
 	o.journal = append(o.journal, undo)
 	o.size += len(e.key) + len(e.value)
@@ -137,11 +89,11 @@ func (o *overlay) undo() {
 		}
 		s := o.buckets[c.bucket]
 		s.own()
-		i, _ := s.find(c.put.key)
+		p, _ := s.find(c.put.key)
 		if c.old != nil {
-			s.entries[i] = c.old
+			s.leaves[p.leaf][p.at] = c.old
 		} else {
-			s.entries = slices.Delete(s.entries, i, i+1)
+			s.remove(p)
 		}
 	}
 	o.rows = o.rows[:o.settled]
@@ -153,8 +105,8 @@ func (o *overlay) settle() { o.journal, o.settled = o.journal[:0], len(o.rows) }
 
 func (o *overlay) get(bucket string, key []byte) ([]byte, bool) {
 	if s := o.buckets[bucket]; s != nil {
-		if i, found := s.find(key); found {
-			e := s.entries[i]
+		if p, found := s.find(key); found {
+			e := s.leaves[p.leaf][p.at]
 			return e.value, !e.deleted
 		}
 		if s.dropped {
@@ -167,25 +119,25 @@ func (o *overlay) get(bucket string, key []byte) ([]byte, bool) {
 func (o *overlay) ascend(bucket string, from, prefix []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		s := o.sheet(bucket)
-		i, _ := s.find(from)
-		o.merge(o.under(bucket, from, true), s, i, 1, prefix, yield)
+		p, _ := s.find(from)
+		o.merge(o.under(bucket, from, true), s, s.stretch(p, 1, prefix), yield)
 	}
 }
 
 func (o *overlay) descend(bucket string, below, prefix []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		s := o.sheet(bucket)
-		i, _ := s.find(below)
-		o.merge(o.under(bucket, below, false), s, i-1, -1, prefix, yield)
+		p, _ := s.find(below)
+		o.merge(o.under(bucket, below, false), s, s.stretch(p, -1, prefix), yield)
 	}
 }
 
 func (o *overlay) before(bucket string, below, prefix []byte) (key, value []byte) {
 	s := o.sheet(bucket)
-	i, _ := s.find(below)
-	if i > 0 && !s.entries[i-1].deleted && bytes.HasPrefix(s.entries[i-1].key, prefix) {
+	p, _ := s.find(below)
+	down := s.stretch(p, -1, prefix)
+	if over := down.first(); over != nil && !over.deleted {
 		// The sheet alone answers where the committed state has nothing in between.
-		over := s.entries[i-1]
 		if under := o.under(bucket, below, false); under.key == nil || bytes.Compare(under.key, over.key) <= 0 {
 			return over.key, over.value
 		}
@@ -212,8 +164,8 @@ func (o *overlay) under(bucket string, place []byte, up bool) walker {
 	return o.base.walk(bucket, place, up)
 }
 
-// merge walks through the committed state and the entries over it, from one on, as one.
-func (o *overlay) merge(under walker, s *sheet, from, step int, prefix []byte, yield func(k, v []byte) bool) {
+// merge walks through the committed state and the entries of a sheet over it as one.
+func (o *overlay) merge(under walker, s *sheet, over stretch, yield func(k, v []byte) bool) {
 	copies := s.copies
 	s.walks++
 	defer func() {
@@ -221,8 +173,8 @@ func (o *overlay) merge(under walker, s *sheet, from, step int, prefix []byte, y
 			s.walks--
 		}
 	}()
-	for over := (stretch{s.entries, from, step, prefix}); ; {
-		if under.key != nil && !bytes.HasPrefix(under.key, prefix) {
+	for {
+		if under.key != nil && !bytes.HasPrefix(under.key, over.prefix) {
 			under.key = nil
 		}
 		top := over.first()
@@ -261,7 +213,7 @@ func (o *overlay) children(bucket string) []string {
 		}
 	}
 	for path, s := range o.buckets {
-		if name, nested := strings.CutPrefix(path, bucket+"/"); nested && len(s.entries) > 0 {
+		if name, nested := strings.CutPrefix(path, bucket+"/"); nested && len(s.leaves) > 0 {
 			names = append(names, name)
 		}
 	}
