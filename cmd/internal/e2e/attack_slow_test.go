@@ -18,8 +18,8 @@ import (
 // slowly are limits that show within seconds what takes minutes otherwise. They leave time for what is done at once even on a
 // machine that is busy.
 var slowly = edge.Limits{
-	HeaderTimeout: 2 * time.Second, IdleTimeout: 2 * time.Second, StallTimeout: 2 * time.Second,
-	BodyTimeout: 3 * time.Second, MinRate: 16 << 10, MaxConnections: 64,
+	HeaderTimeout: 6 * time.Second, IdleTimeout: 6 * time.Second, StallTimeout: 6 * time.Second,
+	BodyTimeout: 7 * time.Second, MinRate: 16 << 10, MaxConnections: 64,
 }
 
 // tooLong is what no connection may last under these limits, with much room for a machine that is busy.
@@ -154,13 +154,15 @@ func TestAttack_slowloris(t *testing.T) {
 // only once the server has given up.
 func TestAttack_slowReading(t *testing.T) {
 	t.Parallel()
-	limits := slowly
-	limits.MaxRequests, limits.BodyTimeout, limits.MinRate = 1, time.Minute, 1
-	p := start(t, t.TempDir(), func(o *app.Options) { o.Limits = limits })
+	dir := t.TempDir()
+	p := start(t, dir)
 	data := strings.Repeat("A", 6<<20)
 	for i := range 3 {
 		p.must(http.StatusCreated, http.MethodPut, fmt.Sprintf("/Binary/%d", i), fmt.Sprintf(`{"resourceType":"Binary","id":"%d","contentType":"text/plain","data":%q}`, i, data))
 	}
+	p.stop()
+	limits := edge.Limits{MaxRequests: 1, StallTimeout: 10 * time.Second, MinRate: 1} // long enough for the first question below
+	p = start(t, dir, func(o *app.Options) { o.Limits = limits })
 	w := p.wire(nil)
 	c := w.dial(t)
 	if tcp, ok := c.(*net.TCPConn); !ok || tcp.SetReadBuffer(4<<10) != nil {

@@ -25,7 +25,7 @@ func TestDialects_operatorsOwn(t *testing.T) {
   - {name: X-Acme-Id, value: 'acme:${id}'}
   - {name: X-Acme-Gone, value: '${focus}', only: delete}
   success: 204
-  timeout: 5s
+  timeout: 60s
   retry: 100ms
   orders: [resource]
   interactions: [create, update, delete]

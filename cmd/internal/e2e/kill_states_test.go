@@ -258,12 +258,14 @@ func killInEveryState(t *testing.T, order string) {
 	s.r.set("rearm", well)
 	s.put("rearm", "active", never)
 	s.server.kill()
+	s.r.settle(t)
 
 	// Nothing is better after the first start, and the server dies again at once.
 	probed, cancelled, started := len(s.r.of("breaker")), len(s.r.of("cancel")), time.Now()
 	s.start()
 	eventually(t, "the first probe after a start", func() bool { return len(s.r.of("breaker")) > probed })
 	s.server.kill()
+	s.r.settle(t)
 	if n, most := len(s.r.of("breaker"))-probed, 2+int(time.Since(started)/time.Second); n > most {
 		t.Errorf("the breaker that was open let %d requests through after a start, want one, and then one a second at most", n)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -27,15 +28,22 @@ type notification struct {
 // receiver is a real HTTP server that keeps what it gets, and answers 200 unless told otherwise.
 type receiver struct {
 	*httptest.Server
-	mu     sync.Mutex
+	mu     sync.Mutex // guards got and open
 	got    []notification
+	open   map[net.Conn]bool
 	change chan struct{}
 }
 
+// hello is a path of which nothing is kept.
+const hello = "/hello"
+
 func newReceiver(t testing.TB, respond http.HandlerFunc) *receiver {
 	t.Helper()
-	r := &receiver{change: make(chan struct{}, 1)}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	r := &receiver{open: map[net.Conn]bool{}, change: make(chan struct{}, 1)}
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == hello {
+			return
+		}
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
 			return // the server was killed while it sent
@@ -56,8 +64,35 @@ func newReceiver(t testing.TB, respond http.HandlerFunc) *receiver {
 			respond(w, q)
 		}
 	}))
+	r.Config.ConnState = func(c net.Conn, to http.ConnState) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.open[c] = true; to == http.StateClosed || to == http.StateHijacked {
+			delete(r.open, c)
+		}
+	}
+	r.Start()
 	t.Cleanup(r.Close)
 	return r
+}
+
+// settle returns when everything has been read that the servers sent before they were killed: it may lie in a connection when
+// its sender is long gone. None may run meanwhile.
+func (r *receiver) settle(t testing.TB) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL+hello, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAnswer(client.Do(q)); err != nil { // connections are accepted in order: those of the servers were, by now
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the connections of who is gone", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.open) == 0
+	})
 }
 
 func (r *receiver) all() []notification {

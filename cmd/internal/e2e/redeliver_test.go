@@ -82,7 +82,7 @@ func (p *process) matched(t *testing.T) {
 }
 
 // eventually waits for what nothing announces.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	again, deadline := time.NewTicker(50*time.Millisecond), time.After(patient)
 	defer again.Stop()
