@@ -26,6 +26,10 @@ func (r *rig) speak(id, dialect string) {
 
 func TestDeliverer_changesAreNamedByTheDialect(t *testing.T) {
 	preliminary, final := map[string]any{"status": "preliminary"}, map[string]any{"status": "final"}
+	shared := map[string]any{"status": "active", "provision": map[string]any{
+		"actor": []any{map[string]any{"role": map[string]any{"text": "reader"}, "reference": map[string]any{"reference": "Practitioner/p"}}},
+		"data":  []any{map[string]any{"meaning": "instance", "reference": map[string]any{"reference": "DocumentReference/d"}}},
+	}}
 	tests := []struct {
 		dialect  string
 		of       fhir.Type
@@ -41,6 +45,7 @@ func TestDeliverer_changesAreNamedByTheDialect(t *testing.T) {
 			"diagnostic-report.created analysis.completed diagnostic-report.updated diagnostic-report.updated analysis.completed diagnostic-report.deleted analysis.completed",
 		},
 		{"healthsync", "Consent", []map[string]any{{"status": "active"}, {"status": "rejected"}, nil}, "share.created share.revoked share.revoked"},
+		{"healthsync", "Consent", []map[string]any{shared, nil, {"status": "active"}}, "document.shared share.revoked share.created"},
 		{"webhook-events", "Library", []map[string]any{{}, {"active": true}, nil}, "libraries.created libraries.updated libraries.removed"},
 	}
 	for _, tt := range tests {

@@ -59,6 +59,8 @@ func TestDialect_Event(t *testing.T) {
 		{"healthsync", "DiagnosticReport", "update", nil, "diagnostic-report.updated"},
 		{"healthsync", "DiagnosticReport", "update", always, "analysis.completed"},
 		{"healthsync", "AuditEvent", "create", nil, "share.accessed"},
+		{"healthsync", "Consent", "create", nil, "share.created"},
+		{"healthsync", "Consent", "create", always, "document.shared"},
 		{"webhook-events", "Encounter", "delete", nil, "medical-encounters.removed"},
 		{"webhook-events", "ImagingStudy", "create", nil, "imaging-studies.created"},
 		{"webhook-events", "AllergyIntolerance", "update", nil, "allergy-intolerances.updated"},

@@ -17,6 +17,7 @@ import (
 	"fhirhook/fhir"
 	"fhirhook/fhir/auth"
 	"fhirhook/fhir/store"
+	"fhirhook/fhir/tape"
 )
 
 // Level is where an operation is invoked: on [base], on a type or on one resource (R4 operations.html).
@@ -170,10 +171,18 @@ func (s *Server) runOperation(c echo.Context, path string, o Operation) error {
 
 // operands is the reader of operations: a resource, mostly Parameters, or nothing.
 func (q *request) operands(c *call) error {
-	if !sent(q.c.Request()) {
-		return nil
+	if err := q.unjudged(c); err != nil || c.in.Doc == nil || noParameters(c.in) {
+		return err
 	}
-	return q.resource(c)
+	return fhir.Join(q.s.Validator.Validate(c.in))
+}
+
+// noParameters tells whether a body is what programs write that keep a list of parameters and have none. FHIR
+// has no empty array, but nothing is stored of this one, and it can mean nothing else.
+func noParameters(in fhir.Incoming) bool {
+	root := in.Doc.Root()
+	list := root.Get("parameter")
+	return in.Type == fhir.Parameters && root.Len() == 2 && list.Kind() == tape.Array && list.Len() == 0
 }
 
 // sent tells whether a request has a body. One in chunks doesn't say: its first byte does.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fhirhook/fhir"
+	"fhirhook/fhir/validate"
 )
 
 // echoing is an operation that answers what it was asked.
@@ -35,6 +36,7 @@ func echoing(name string, level Level, types []fhir.Type, methods ...string) Ope
 
 func operationHarness(t *testing.T) *harness {
 	return newHarness(t, func(o *Options) {
+		o.Validator = validate.Structure
 		o.Operations = []Operation{
 			echoing("whole", OnSystem, nil, http.MethodGet),
 			echoing("look", OnType, []fhir.Type{"Patient"}, http.MethodGet),
@@ -60,6 +62,9 @@ func TestOperation_isRoutedByLevelTypeAndMethod(t *testing.T) {
 		{"DELETE", "/Group/1/$look", "", 202, "DELETE Group/1"},
 		{"POST", "/Patient/1/$do", "", 202, "POST Patient/1"},
 		{"POST", "/Patient/1/$do", parameters, 202, "POST Patient/1 Parameters"},
+		{"POST", "/Patient/1/$do", `{"resourceType":"Parameters","parameter":[]}`, 202, "POST Patient/1 Parameters"},
+		{"POST", "/Patient/1/$do", `{"resourceType":"Parameters","id":"","parameter":[]}`, 400, ""},
+		{"POST", "/Patient/1/$do", `{"resourceType":"Patient","name":[]}`, 400, ""},
 		{"POST", "/Patient/1/$do", `{"resourceType":`, 400, ""},
 		{"POST", "/Patient/1/$do?fail=1", "", 422, ""},
 		{"GET", "/Patient/1/$do", "", 405, ""},
