@@ -75,7 +75,7 @@ func (d *Deliverer) aged() {
 }
 
 // launch begins an attempt of n, for which it has a place at an origin, unless the Deliverer is stopping.
-func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification, origin string) bool {
+func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification, origin string, now time.Time) bool {
 	if !d.turn() {
 		l.source.returned(n)
 		return false
@@ -93,7 +93,7 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 	if began.IsZero() {
 		began = l.breaker.Deferred(n.Updated)
 	}
-	l.busy[n.Number] = &flight{began: began, probe: l.breaker.Open, fresh: n.Next.IsZero(), focus: n.Focus}
+	l.busy[n.Number] = &flight{launched: now, began: began, probe: l.breaker.Open, fresh: n.Next.IsZero(), focus: n.Focus}
 	if l.breaker.Open {
 		l.probed = time.Now()
 	}
@@ -278,7 +278,7 @@ func (d *Deliverer) judge(l *lane, r result) {
 		r.untried, r.unbuilt = false, errUnreadable
 	}
 	if r.untried {
-		delete(l.busy, r.n.Number)
+		d.land(l, r.n.Number)
 		if l.source != nil {
 			l.source.returned(r.n)
 		}

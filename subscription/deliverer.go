@@ -323,6 +323,9 @@ func (d *Deliverer) runWorker(local, remote context.Context) {
 		d.mu.Lock()
 		d.running--
 		l.running = false
+		if len(call.questions) > 0 {
+			d.answer(l, call.questions, rest)
+		}
 		d.rest(l, rest)
 		d.settle()
 	}

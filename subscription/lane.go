@@ -27,6 +27,7 @@ type lane struct {
 	woken, reload          bool  // Wake, Refresh
 	news                   *News // what it was told since; nil: nothing, or too much to be kept
 	inbox                  []message
+	questions              []*question // asked since the last step
 	timer                  *time.Timer
 	oldest                 time.Time
 	held                   Wait
@@ -45,6 +46,7 @@ type lane struct {
 	passed   bool   // its tenant has let it in, and its endpoint not yet
 	crowded  bool   // it waited with nothing under way, and keeps next to nothing meanwhile
 	busy     map[uint64]*flight
+	awaited  map[uint64][]*question // which of busy somebody waits for; changed with Deliverer.mu held
 	inFlight int
 	unread   map[uint64]int // how often in a row what a notification needs could not be read
 	gone     *goneNotice    // the endpoint asked to be switched off
@@ -77,6 +79,7 @@ type stored struct {
 // call is what a worker is called for.
 type call struct {
 	inbox           []message
+	questions       []*question
 	news            *News
 	woken, reload   bool
 	resumed         bool
@@ -101,9 +104,9 @@ type gate struct {
 // receive takes the lane's news. d.mu is held.
 func (l *lane) receive(d *Deliverer) call {
 	c := call{
-		inbox: l.inbox, news: l.news, woken: l.woken, reload: l.reload, resumed: l.resumed, stopping: d.stopping, stuck: d.stuck,
+		inbox: l.inbox, questions: l.questions, news: l.news, woken: l.woken, reload: l.reload, resumed: l.resumed, stopping: d.stopping, stuck: d.stuck,
 	}
-	l.inbox, l.news, l.woken, l.reload, l.resumed = nil, nil, false, false, false
+	l.inbox, l.questions, l.news, l.woken, l.reload, l.resumed = nil, nil, nil, false, false, false
 	return c
 }
 
@@ -139,7 +142,7 @@ func (d *Deliverer) step(local, remote context.Context, l *lane, c call) rest {
 			d.judge(l, *m.result)
 		}
 		if s := m.stored; s != nil {
-			delete(l.busy, s.n.Number)
+			d.land(l, s.n.Number)
 			if l.source != nil {
 				l.source.settled(s.n, s.owed)
 			}
@@ -321,7 +324,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 				l.source.returned(n)
 				break // until it is the lane's turn
 			}
-			if !d.launch(remote, l, n, origin) {
+			if !d.launch(remote, l, n, origin, now) {
 				d.origins.leave(origin, now)
 				break // stopping
 			}

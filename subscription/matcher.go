@@ -59,6 +59,7 @@ type Matcher struct {
 	o      MatcherOptions
 	bounds bounds
 	place  atomic.Uint64
+	moves  moves // of place
 	broken atomic.Int64
 	asked  conditions
 
@@ -242,8 +243,8 @@ func (m *Matcher) commit(ctx context.Context, b *batch) error {
 		return err
 	}
 	m.durable = b.to
+	m.notify(b.news...) // before anybody hears that it has come so far
 	m.moved(b.to)
-	m.notify(b.news...)
 	for _, t := range b.turns {
 		if t.to == broken {
 			if err := m.show(ctx, t.lane, t.entry.version, Erroneous, troubled(t.entry.trouble.problem)); err != nil {
@@ -275,6 +276,7 @@ func (m *Matcher) showStopped(ctx context.Context) error {
 func (m *Matcher) moved(to store.Cursor) {
 	m.cursor = to
 	m.place.Store(uint64(to.Seq))
+	m.moves.made()
 }
 
 func (m *Matcher) notify(news ...*News) {

@@ -37,7 +37,8 @@ func (d *Deliverer) push(o outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pending = append(d.pending, o)
-	d.urgent = d.urgent || o.urgent
+	awaited := o.lane.decided(o.n.Number)
+	d.urgent = d.urgent || o.urgent || awaited
 	d.ripen()
 }
 

@@ -15,11 +15,12 @@ const (
 
 // flight is a notification from the moment it is taken until its result is durable.
 type flight struct {
-	began  time.Time // its give-up clock
-	probe  bool      // let through by an open breaker
-	judged bool      // its result is decided, and waits to be stored
-	fresh  bool      // it was never tried before
-	focus  fhir.Key
+	launched time.Time // its request
+	began    time.Time // its give-up clock
+	probe    bool      // let through by an open breaker
+	judged   bool      // its result is decided, and waits to be stored
+	fresh    bool      // it was never tried before
+	focus    fhir.Key
 }
 
 // due tells whether a wait is over. A time further off than any wait was written while the clock was wrong.
