@@ -37,6 +37,7 @@ func (d *Desk) backfill(ctx context.Context, r rest.OperationRequest) (rest.Oper
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	d.CatchUp(ctx, laneOf(r.Key()))
 	s, err := d.sending(ctx, r.Key())
 	if err != nil {
 		return rest.OperationAnswer{}, err

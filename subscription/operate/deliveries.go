@@ -40,11 +40,12 @@ func (d *Desk) deliveries(ctx context.Context, r rest.OperationRequest) (rest.Op
 			return rest.OperationAnswer{}, err
 		}
 	}
-	switch {
-	case r.ID != "" && r.Type != fhir.Subscription:
+	if r.ID != "" && r.Type != fhir.Subscription {
 		want.focus = r.Key()
 		lane.Subscription = ""
-		err = d.ofFocus(ctx, lane, page)
+	}
+	d.CatchUp(ctx, lane)
+	switch {
 	case want.focus.ID != "":
 		err = d.ofFocus(ctx, lane, page)
 	case r.ID != "":

@@ -37,6 +37,8 @@ type Options struct {
 	Place func() store.Seq
 	// Refresh tells the Deliverer that what a lane owes was changed.
 	Refresh func(store.Lane)
+	// Recent lets answers tell what has just happened; optional: they tell what stands in the queue.
+	Recent Recent
 	// Held tells what a lane waits for that could send; optional.
 	Held func(store.Lane) subscription.Wait
 	Keep time.Duration // how long attempts are kept; optional: DefaultKeep

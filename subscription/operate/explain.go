@@ -30,6 +30,9 @@ func (d *Desk) explain(ctx context.Context, r rest.OperationRequest) (rest.Opera
 	if isInline == isReference {
 		return rest.OperationAnswer{}, fhir.Errorf(fhir.Required, "", "give either resource, with the resource itself, or reference, as in Patient/1 or Patient/1/_history/2")
 	}
+	if isReference {
+		d.CatchUp(ctx, laneOf(r.Key()))
+	}
 	s, _, err := d.subscription(ctx, r.Key())
 	if err != nil {
 		return rest.OperationAnswer{}, err

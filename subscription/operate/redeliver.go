@@ -32,6 +32,7 @@ func (d *Desk) redeliver(ctx context.Context, r rest.OperationRequest) (rest.Ope
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	d.CatchUp(ctx, laneOf(r.Key())) // what is owed still isn't sent again, and what isn't numbered yet can't be named
 	s, err := d.sending(ctx, r.Key())
 	if err != nil {
 		return rest.OperationAnswer{}, err

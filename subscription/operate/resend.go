@@ -40,6 +40,7 @@ func (d *Desk) resend(ctx context.Context, r rest.OperationRequest) (rest.Operat
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	d.CatchUp(ctx, store.Lane{Tenant: r.Tenant})
 	found, at, err := d.read(ctx, r.Key())
 	switch {
 	case err != nil:

@@ -39,6 +39,7 @@ func (d *Desk) status(ctx context.Context, r rest.OperationRequest) (rest.Operat
 		case found.Deleted:
 			return rest.OperationAnswer{}, fhir.Errorf(fhir.Gone, "", "%s was deleted: what it was owed can still be read by GET %s/$deliveries", r.Key(), r.Key())
 		}
+		d.CatchUp(ctx, laneOf(r.Key()))
 		all, err := d.stand(ctx, []*fhir.Resource{found})
 		if err != nil {
 			return rest.OperationAnswer{}, err
@@ -60,6 +61,7 @@ func (d *Desk) status(ctx context.Context, r rest.OperationRequest) (rest.Operat
 	if err != nil {
 		return rest.OperationAnswer{}, err
 	}
+	d.CatchUp(ctx, store.Lane{Tenant: r.Tenant})
 	all, err := d.stand(ctx, found)
 	if err != nil {
 		return rest.OperationAnswer{}, err

@@ -87,6 +87,12 @@ type gate struct{ *subscription.Gate }
 
 func (g gate) Admission(store.Reader, string, *auth.Principal) store.Admit { return g.Admit }
 
+// recent is what both halves know.
+type recent struct {
+	*subscription.Matcher
+	*subscription.Deliverer
+}
+
 // world is a whole server without sockets.
 type world struct {
 	t        testing.TB
@@ -127,7 +133,7 @@ func (w *world) start() {
 	defs := func(context.Context, string) (*criteria.Definitions, error) { return definitions, nil }
 	w.desk = New(Options{
 		DB: w.db, Channel: w.endpoint, Parse: parsing, Definitions: defs, Resolve: engine.Resolver,
-		Place: matcher.Place, Refresh: deliverer.Refresh,
+		Place: matcher.Place, Refresh: deliverer.Refresh, Recent: recent{matcher, deliverer},
 	})
 	w.server, err = rest.New(rest.Options{
 		DB: w.db, Search: engine, Gate: gate{sub}, Definitions: defs, BaseURL: "https://fhir.example/fhir/R4", Operations: w.desk.Operations(),

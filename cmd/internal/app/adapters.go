@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"fhirhook/criteria"
 	"fhirhook/fhir"
 	"fhirhook/fhir/search"
 	"fhirhook/fhir/store"
 	"fhirhook/subscription"
+	"fhirhook/subscription/operate"
 )
 
 // searcher is the store search in the same surroundings that criteria are matched in (invariant 5): whatever
@@ -15,12 +18,34 @@ import (
 type searcher struct {
 	engine *search.Engine
 	env    criteria.Env
+	desk   *operate.Desk
+}
+
+// recent is what matching and delivering know; nil: neither runs.
+func (o Options) recent(s *Server) operate.Recent {
+	if o.offline {
+		return nil
+	}
+	return struct {
+		*subscription.Matcher
+		*subscription.Deliverer
+	}{s.matcher, s.deliverer}
 }
 
 // Search implements rest.Searcher.
 func (s searcher) Search(ctx context.Context, q search.Request) (search.Page, error) {
 	q.Bases, q.Zone = s.env.Bases, s.env.Zone
+	if aboutAttempts(q) { // the search shows what there was when it began
+		s.desk.CatchUp(ctx, store.Lane{Tenant: q.Tenant})
+	}
 	return s.engine.Search(ctx, q)
+}
+
+// aboutAttempts tells whether a search is for AuditEvents, and so for attempts among them.
+func aboutAttempts(q search.Request) bool {
+	return q.Type == fhir.AuditEvent || q.Type == "" && slices.ContainsFunc(q.Params, func(p criteria.Pair) bool {
+		return p.Name == "_type" && slices.Contains(strings.Split(p.Value, ","), string(fhir.AuditEvent))
+	})
 }
 
 // Find implements rest.Searcher.

@@ -154,11 +154,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	clients := o.bounded(s.db)
 	s.desk = operate.New(operate.Options{
 		DB: clients, Channel: hook, Parse: parsing, Definitions: s.definitions(catalogue), Env: env, Resolve: engine.Resolver,
-		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Held: s.deliverer.Held, Keep: o.KeepAttempts, Log: o.Log,
+		Place: s.matcher.Place, Refresh: s.deliverer.Refresh, Recent: o.recent(s), Held: s.deliverer.Held, Keep: o.KeepAttempts, Log: o.Log,
 	})
 	s.history = o.historian(s)
 	endpoint, err := rest.New(rest.Options{
-		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env}, Virtuals: virtuals, Authenticator: who, Smart: who.Smart, Env: env,
+		DB: clients, Audit: s.keeper(), Limit: o.requestLimit(), Search: searcher{engine, env, s.desk}, Virtuals: virtuals, Authenticator: who, Smart: who.Smart, Env: env,
 		Gate: gate{admitting, admission, catalogue, engine, env, network}, Definitions: s.definitions(catalogue), Validator: set.validation, AllowQuiet: true,
 		Operations: s.desk.Operations(), Beside: []rest.Fragment{webhook.OpenAPI()},
 		BaseURL: set.baseURL, TrustedProxies: set.proxies,
