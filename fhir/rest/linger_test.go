@@ -27,7 +27,7 @@ func TestServer_answersThoseWhoSendToTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := fmt.Fprintf(conn, "POST %s/Patient HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\n%s", Prefix, framed); err != nil {
