@@ -75,7 +75,7 @@ func (d *Deliverer) aged() {
 }
 
 // launch begins an attempt of n, for which it has a place at an origin, unless the Deliverer is stopping.
-func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification, origin string, now time.Time) bool {
+func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification, origin string) bool {
 	if !d.turn() {
 		l.source.returned(n)
 		return false
@@ -89,13 +89,13 @@ func (d *Deliverer) launch(remote context.Context, l *lane, n store.Notification
 	}
 	d.inFlight++
 	d.mu.Unlock()
-	began := n.Began
+	now, began := time.Now(), n.Began
 	if began.IsZero() {
 		began = l.breaker.Deferred(n.Updated)
 	}
 	l.busy[n.Number] = &flight{launched: now, began: began, probe: l.breaker.Open, fresh: n.Next.IsZero(), focus: n.Focus}
 	if l.breaker.Open {
-		l.probed = time.Now()
+		l.probed = now
 	}
 	l.inFlight++
 	d.dispatch(remote, job{l, n, origin})

@@ -324,7 +324,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 				l.source.returned(n)
 				break // until it is the lane's turn
 			}
-			if !d.launch(remote, l, n, origin, now) {
+			if !d.launch(remote, l, n, origin) {
 				d.origins.leave(origin, now)
 				break // stopping
 			}
