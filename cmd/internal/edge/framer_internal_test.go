@@ -39,6 +39,7 @@ func TestFramer_passesWhatIsFramedInOneWay(t *testing.T) {
 		"absolute form":              "GET http://H/x?y HTTP/1.1\r\nHost: h\r\n\r\n",
 		"asterisk form":              "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
 		"UTF-8":                      "GET /Patient?name=Müller HTTP/1.1\r\nHost: h\r\nX: ü\r\n\r\n",
+		"FHIR's escape in a query":   "GET /Patient?name=a\\,b HTTP/1.1\r\nHost: h\r\n\r\n",
 		"incomplete":                 "GET / HTTP/1.1\r\nHos",
 		"CR at the end of what came": "GET / HTTP/1.1\r",
 	} {

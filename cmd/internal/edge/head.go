@@ -31,10 +31,13 @@ func (h *head) requestLine(line []byte) error {
 	default:
 		return broken("the version is neither HTTP/1.1 nor HTTP/1.0")
 	}
+	query := false
 	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c == 0x7f || c == '#' || c == '\\' {
+		// FHIR escapes by backslash in a query (R4 search.html#escaping), and not every client encodes it.
+		if c := target[i]; c <= ' ' || c == 0x7f || c == '#' || c == '\\' && !query {
 			return broken("the target holds a character that has to be escaped")
 		}
+		query = query || target[i] == '?'
 	}
 	switch {
 	case method == "CONNECT":
