@@ -52,7 +52,7 @@ func TestRunbook_commandsDoWhatThePageSays(t *testing.T) {
 }
 
 // variable is what differs from one night to the next: times, ids, ports and numbers.
-var variable = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?|\b[a-z2-7]{32}\b|127\.0\.0\.1:\d+|<?\d+(\.\d+)?`)
+var variable = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?|\b[a-z2-7]{32}\b|127\.0\.0\.1:\d+|<?\d+(\.\d+)?(e-?\d+)?`)
 
 // plainLines are lines without that, and without what aligns them.
 func plainLines(text string) (all []string) {

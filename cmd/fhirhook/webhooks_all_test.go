@@ -38,7 +38,7 @@ func TestWebhooksPage_examplesDoWhatTheySay(t *testing.T) {
 	script := `set -eu
 		curl() {
 			case "$*" in */deliveries*)
-				for i in $(seq 500); do
+				for i in $(seq 5000); do
 					out=$(command curl -sS --fail-with-body "$@")
 					case "$out" in *'"attempts":[{'*) break ;; esac
 				done

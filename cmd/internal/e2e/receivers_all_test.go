@@ -335,6 +335,7 @@ func TestReceivers_programsOutliveNonsense(t *testing.T) {
 				for name, value := range header {
 					q.Header.Set(name, value)
 				}
+				q.Close = true // or the next could meet a connection that the program is closing
 				r, err := http.DefaultClient.Do(q)
 				if err != nil {
 					return 0 // cut off while it sent
