@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +13,7 @@ import (
 	"fhirhook/fhir"
 )
 
-// A Binary travels as a resource to whoever asks for FHIR or takes anything, and as its content to whoever asks
-// for other types alone (R4 binary.html#rest).
+// A Binary travels as a resource to whoever names FHIR, and as its content to everybody else (R4 binary.html#rest).
 
 // securityContext is the header that stands for Binary.securityContext where the content comes raw.
 const securityContext = "X-Security-Context"
@@ -49,16 +49,38 @@ func (q *request) content(c *call) (fhir.Incoming, error) {
 	return fhir.Read(append(o.out, '}'), q.s.MaxDepth)
 }
 
-// respondContent answers a Binary as its content.
-func (q *request) respondContent(c *call, r *fhir.Resource) error {
+// wantsContent returns what content a read of a Binary accepts; nil: it names FHIR, or is no such read.
+func wantsContent(r route, c *call, accept []string) []string {
+	shaped := func(p Pair) bool { return p.Name == "_format" || p.Name == "_summary" || p.Name == "_elements" }
+	if c.target.typ != fhir.Binary || r.code != read && r.code != vread || slices.ContainsFunc(c.target.query, shaped) {
+		return nil
+	}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		asked, params, err := mime.ParseMediaType(part)
+		if _, resource := jsonTypes[asked]; err == nil && resource && wanted(params) {
+			return nil
+		}
+	}
+	if len(accept) == 0 {
+		return []string{"*/*"}
+	}
+	return accept
+}
+
+// respondContent answers a Binary as its content, or as FHIR where the client takes that and the content can't be had.
+func (q *request) respondContent(c *call, a answer) error {
+	r := a.resource
 	root := r.Doc().Root()
 	contentType := root.Get("contentType").Text()
-	if !accepts(c.native, contentType) {
-		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "%s is %s: ask for that, or for %s", r.Key, clip(contentType), FHIRJSON)
-	}
 	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(root.Get("data").Text()), ""))
-	if err != nil {
+	switch acceptable := accepts(c.native, contentType); {
+	case acceptable && err == nil:
+	case !q.onlyContent:
+		return q.respond(c, a)
+	case acceptable:
 		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "the data of %s is not base64, so it can only be had as %s", r.Key, FHIRJSON)
+	default:
+		return fhir.Errorf(fhir.NotAcceptable, "http.Accept", "%s is %s: ask for that, or for %s", r.Key, clip(contentType), FHIRJSON)
 	}
 	q.answer = answer{status: http.StatusOK, resource: r}
 	header := q.c.Response().Header()
@@ -93,9 +115,15 @@ func accepts(lines []string, contentType string) bool {
 		if err != nil || asked != media && asked != top+"/*" && asked != "*/*" {
 			continue
 		}
-		if weight, err := strconv.ParseFloat(params["q"], 64); err != nil || weight > 0 {
+		if wanted(params) {
 			return true
 		}
 	}
 	return false
+}
+
+// wanted tells whether a range of Accept asks for its types, and does not rule them out.
+func wanted(params map[string]string) bool {
+	weight, err := strconv.ParseFloat(params["q"], 64)
+	return err != nil || weight > 0
 }

@@ -20,7 +20,7 @@ type call struct {
 	in     fhir.Incoming // of create and update: the resource; of a FHIRPath Patch: its Parameters
 	patch  patch.Patch   // of patch
 	bundle fhir.Incoming // of process
-	native []string      // Accept, of a read that wants a Binary's content
+	native []string      // Accept, of a read of a Binary that does not name FHIR
 	spent  *searchTime   // of a write: what its conditions may take
 	within *searchTime   // of an entry: what is left to its Bundle; nil: it came alone
 	extra  []Pair        // what the links of a page carry besides the search's own parameters

@@ -33,7 +33,7 @@ func TestExamples_roundTripTokenForToken(t *testing.T) {
 		}
 		sent++
 		id := h.must(201, "POST", "/"+string(in.Type), string(body), "Prefer: return=minimal").header.Get("Location")
-		got, err := tape.Parse(h.must(200, "GET", id[len(h.http.URL+Prefix):], "").body, 0)
+		got, err := tape.Parse(h.must(200, "GET", id[len(h.http.URL+Prefix):], "", "Accept: "+FHIRJSON).body, 0)
 		if err != nil || !fhir.SameContent(in.Doc, got) {
 			t.Errorf("%s came back changed (%v)", filepath.Base(file), err)
 		}

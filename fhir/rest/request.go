@@ -26,6 +26,7 @@ type request struct {
 	id          string // X-Request-Id
 	began       time.Time
 	contentType string // of the answer; "" until it is negotiated
+	onlyContent bool   // the client takes no FHIR, but a Binary's content
 	pretty      bool
 	code        interaction // "" until a route is found
 	unread      bool        // the client may still be sending a body that is refused
@@ -95,12 +96,12 @@ func (q *request) call(s *Server, r route) (*call, error) {
 	if strings.Contains(r.path, ":type") && !c.target.typ.Known() {
 		return nil, unknownType(string(c.target.typ))
 	}
-	if q.contentType, err = accept(in.Header.Values(echo.HeaderAccept)); err != nil && !has(query, "_format") {
-		if c.target.typ != fhir.Binary || r.code != read && r.code != vread {
-			return nil, err
-		}
-		c.native = in.Header.Values(echo.HeaderAccept)
+	q.contentType, err = accept(in.Header.Values(echo.HeaderAccept))
+	c.native = wantsContent(r, c, in.Header.Values(echo.HeaderAccept))
+	if err != nil && !has(query, "_format") && c.native == nil {
+		return nil, err
 	}
+	q.onlyContent = err != nil
 	if err := q.general(c); err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (s *Server) handle(r route) echo.HandlerFunc {
 			return err
 		}
 		if call.native != nil && answer.body != nil {
-			return req.respondContent(call, answer.resource)
+			return req.respondContent(call, answer)
 		}
 		return req.respond(call, answer)
 	}

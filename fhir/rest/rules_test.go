@@ -427,6 +427,7 @@ var rules = []rule{
 	}},
 	{"binary.html#rest", "a Binary is taken and given as its content, and as FHIR to whoever asks for that", func(h *harness) {
 		h.must(201, "PUT", "/Binary/1", "content", "Content-Type: text/plain")
+		h.equal("content", string(h.must(200, "GET", "/Binary/1", "").body))
 		h.equal("content", string(h.must(200, "GET", "/Binary/1", "", "Accept: text/plain").body))
 		h.equal("Y29udGVudA==", h.must(200, "GET", "/Binary/1", "", "Accept: application/fhir+json").at("data"))
 	}},
