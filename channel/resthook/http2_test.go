@@ -92,7 +92,7 @@ func sendTo(t testing.TB, c *resthook.Channel, url string) (channel.Reply, strin
 
 func messageTo(url string) channel.Message {
 	m := messages()["create"]
-	m.Target.Endpoint, m.Target.Timeout = url, 20*time.Second
+	m.Target.Endpoint, m.Target.Timeout = url, time.Minute
 	return m
 }
 
@@ -289,6 +289,7 @@ func TestHTTP2_oldVersionWhereItIsWanted(t *testing.T) {
 // A receiver that doesn't read what one stream sends blocks others with it. That costs one attempt: those after it have connections
 // of their own.
 func TestHTTP2_stuckConnectionIsNotSharedAgain(t *testing.T) {
+	t.Parallel()
 	s, c := receiver(t, func(http.ResponseWriter, *http.Request) {}, framed(func(f *http2.Framer, _ *tls.Conn) {
 		_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 		each(f, func(stream uint32) {
@@ -301,7 +302,7 @@ func TestHTTP2_stuckConnectionIsNotSharedAgain(t *testing.T) {
 		t.Fatal(class, hint)
 	}
 	m := messageTo(s.URL)
-	m.Target.Timeout = time.Second
+	m.Target.Timeout = 5 * time.Second // in which at least the request begins
 	_, err := c.Send(t.Context(), m)
 	if e, ok := errors.AsType[*channel.SendError](err); !ok || e.Class != resthook.ClassTimeoutReply || !strings.Contains(e.Hint, "didn't take the whole request") {
 		t.Errorf("got %v", err)

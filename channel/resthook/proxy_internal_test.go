@@ -254,7 +254,8 @@ func TestProxy_failures(t *testing.T) {
 			o := NetworkOptions{Resolver: z.resolver(), Proxy: p.proxy(t, "ward:s3cret")}
 			timeout := time.Minute
 			if tt.class == ClassTimeoutConnect {
-				timeout = time.Second // in which at least the proxy is asked
+				t.Parallel()
+				timeout = 5 * time.Second // in which at least the proxy is asked
 			}
 			_, err := send(t, o, channel.Target{Endpoint: "https://example.com/hook", Timeout: timeout})
 			e, ok := errors.AsType[*channel.SendError](err)
