@@ -13,16 +13,37 @@ const mostHops = 10
 // chain compiles reference.rest and reference:Type.rest; rest may be a chain again.
 func (b *builder) chain(head, rest string, pair Pair) (*Term, *fhir.Error) {
 	code, typed, _ := strings.Cut(head, ":")
-	k, inner, err := b.hop(code, typed, rest)
+	_, inner, err := b.hop(code, typed, rest)
 	if err != nil {
 		return nil, err
 	}
-	t, err := inner.term(Pair{rest, pair.Value})
-	if err != nil || t == nil {
-		return nil, within(err)
+	var k *Linked
+	for _, types := range slices.Backward(inner.byKind(parameterName(rest))) {
+		inner.types = types
+		t, err := inner.term(Pair{rest, pair.Value})
+		if err != nil || t == nil {
+			return nil, within(err)
+		}
+		k = &Linked{Code: code, Types: types, Inner: t, Or: k, table: b.table}
 	}
-	k.Inner = t
+	t := k.Inner
 	return &Term{Name: head + "." + t.Name, Modifier: t.Modifier, Kind: t.Kind, Values: t.Values, linked: k}, nil
+}
+
+// byKind groups the builder's types by what a parameter is in them: performer is a reference of a ServiceRequest
+// and a code of a Task. The value has to be one of each kind.
+func (b *builder) byKind(code string) [][]fhir.Type {
+	var groups [][]fhir.Type
+	var firsts []*Param
+	for _, t := range b.types {
+		p, _ := b.table.Param(t, code) // nil for _has and _list, in all types
+		i := slices.IndexFunc(firsts, func(first *Param) bool { return p == first || p != nil && first != nil && sameKinds(p, first) })
+		if i < 0 {
+			firsts, groups, i = append(firsts, p), append(groups, nil), len(groups)
+		}
+		groups[i] = append(groups[i], t)
+	}
+	return groups
 }
 
 // hop goes from the types of b to those that a reference parameter of theirs may lead to and that have what

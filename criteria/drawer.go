@@ -187,7 +187,7 @@ func (s *Set) rarest(q *Query) int {
 // chain to one through references that lead to one type each.
 func (t *Term) fileable() bool {
 	for ; t.linked != nil; t = t.linked.Inner {
-		if t.linked.Reverse || len(t.linked.Types) != 1 {
+		if t.linked.Reverse || len(t.linked.Types) != 1 || t.linked.Or != nil {
 			return false
 		}
 	}

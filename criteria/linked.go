@@ -16,6 +16,7 @@ type Linked struct {
 	Code    string      // the reference parameter: of the subject in a chain, of the others in _has
 	Types   []fhir.Type // of the others, sorted; never empty
 	Inner   *Term       // what is held against the others
+	Or      *Linked     // the same chain into types in which the parameter is of another kind; nil: there are none
 
 	table *Definitions
 }
@@ -24,9 +25,11 @@ type Linked struct {
 func (t *Term) Linked() *Linked { return t.linked }
 
 func (k *Linked) holds(s *Subject) bool {
-	for other := range k.others(s) {
-		if k.Inner.Holds(other) {
-			return true
+	for ; k != nil; k = k.Or {
+		for other := range k.others(s) {
+			if k.Inner.Holds(other) {
+				return true
+			}
 		}
 	}
 	return false

@@ -58,7 +58,9 @@ func (t *Term) far() bool {
 
 func (t *Term) check(s *Subject) {
 	if t.linked != nil {
-		t.linked.Inner.check(s)
+		for k := t.linked; k != nil; k = k.Or {
+			k.Inner.check(s)
+		}
 		return
 	}
 	for _, v := range t.Values {

@@ -25,11 +25,17 @@ type Way struct {
 func (q *Query) Ways() []Way {
 	var ways []Way
 	for i := range q.terms {
-		var hops []*Linked
-		for k := q.terms[i].linked; k != nil; k = k.Inner.linked {
-			hops = append(slices.Clip(hops), k)
-			ways = append(ways, Way{newQuery(k.Types, []Term{*k.Inner}, k.table), q.types, hops})
-		}
+		ways = q.appendWays(ways, nil, q.terms[i].linked)
+	}
+	return ways
+}
+
+// appendWays adds the ways that go on by a link behind some hops.
+func (q *Query) appendWays(ways []Way, behind []*Linked, k *Linked) []Way {
+	for ; k != nil; k = k.Or {
+		hops := append(slices.Clip(behind), k)
+		ways = append(ways, Way{newQuery(k.Types, []Term{*k.Inner}, k.table), q.types, hops})
+		ways = q.appendWays(ways, hops, k.Inner.linked)
 	}
 	return ways
 }

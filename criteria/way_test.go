@@ -107,6 +107,9 @@ func TestQuery_ways(t *testing.T) {
 		"Patient?_has:Observation:patient:code=1":                      {"Observation?code=1"},
 		"Patient?_has:Observation:patient:encounter:Encounter.class=x": {"Observation?encounter:Encounter.class=x", "Encounter?class=x"},
 		"Patient?general-practitioner.name=x":                          {"[Organization,Practitioner]?name=x"},
+		"Patient?_has:CarePlan:patient:activity-reference.performer=x": {
+			"CarePlan?activity-reference.performer=x", "[DeviceRequest,ServiceRequest]?performer=x", "Task?performer=x",
+		},
 	} {
 		var got []string
 		for _, way := range query(t, expression).Ways() {
