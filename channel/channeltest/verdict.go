@@ -37,7 +37,7 @@ func Verdicts() []Verdict {
 // Message is a well-formed notification to an endpoint.
 func Message(endpoint string) channel.Message {
 	return channel.Message{
-		Target: channel.Target{Endpoint: endpoint, Timeout: 10 * time.Second},
+		Target: channel.Target{Endpoint: endpoint, Timeout: time.Minute},
 		ID:     "0192f2d0-6f3a-7c1e-8000-5d1c9a2b7e44", Tenant: "default", Subscription: "7f3c",
 		Sequence: 12, Attempt: 1, Event: "diagnostic-report.created", Interaction: "create",
 		Type: "DiagnosticReport", Focus: "dr-1", Version: "1", Updated: time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC),
