@@ -2,7 +2,9 @@ package criteria
 
 import (
 	"iter"
+	"slices"
 	"strconv"
+	"strings"
 
 	"fhirhook/fhir"
 )
@@ -36,4 +38,26 @@ func (s *Subject) Targets(p *Param) iter.Seq[Link] {
 			}
 		}
 	}
+}
+
+// Named returns the resources that the subject names by canonical URL in a reference parameter, as they are where the
+// Env's Lookup looks; without a version the newest. As the answer to a query, it means nothing if Err tells of something.
+func (s *Subject) Named(p *Param) []*fhir.Resource {
+	s.begin()
+	var all []*fhir.Resource
+	for _, t := range s.values(p).targets {
+		if !t.canonical || t.rest && s.own(t.base) || strings.Contains(t.url, "#") {
+			continue
+		}
+		types := p.Targets
+		if len(types) == 0 {
+			types = anyTargets()
+		}
+		for _, kind := range types {
+			if other := s.look().canonical(s.env, kind, t.url, t.version); other != nil && !slices.Contains(all, other.resource) {
+				all = append(all, other.resource)
+			}
+		}
+	}
+	return all
 }

@@ -69,16 +69,16 @@ func (k *Linked) referrers(s *Subject) iter.Seq[*Subject] {
 			keys = append(keys, url)
 		}
 		for other := range s.look().having(s.env, of, p, keys) {
-			if other.refersTo(p, s) && !yield(other) {
+			if other.RefersTo(p, s) && !yield(other) {
 				return
 			}
 		}
 	}
 }
 
-// refersTo tells whether the subject refers to another by a parameter: by its address, whatever the version,
+// RefersTo tells whether the subject refers to another by a parameter: by its address, whatever the version,
 // or by its canonical URL.
-func (s *Subject) refersTo(p *Param, o *Subject) bool {
+func (s *Subject) RefersTo(p *Param, o *Subject) bool {
 	return slices.ContainsFunc(s.values(p).targets, func(t target) bool {
 		key := o.resource.Key
 		if t.rest && t.kind == key.Type && t.id == key.ID && s.own(t.base) {

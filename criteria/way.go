@@ -93,7 +93,7 @@ func (k *Linked) near(s *Subject, r Resolver, types []fhir.Type) iter.Seq2[*fhir
 					yield(nil, err)
 					return
 				}
-				if NewSubject(x, s.env).refersTo(p, s) && !yield(x, nil) {
+				if NewSubject(x, s.env).RefersTo(p, s) && !yield(x, nil) {
 					return
 				}
 			}
@@ -142,7 +142,7 @@ func (k *Linked) canonicals(s *Subject, p *Param, r Resolver, url string, types 
 				yield(nil, err)
 				return false
 			}
-			if s.refersTo(p, NewSubject(x, s.env)) && !yield(x, nil) {
+			if s.RefersTo(p, NewSubject(x, s.env)) && !yield(x, nil) {
 				return false
 			}
 		}

@@ -86,8 +86,10 @@ func newStatement(o Options, defs *criteria.Definitions, how security, now time.
 		Compartment: compartmentDefinitions(),
 		Security:    how.statement(),
 	}
+	referring := inclusions(defs)
 	for _, t := range fhir.Types() {
 		capability := resourceCapability(t, defs)
+		capability.SearchRevInclude = referring[t]
 		if o.DeleteMultiple {
 			capability.ConditionalDelete = ptr(models.ConditionalDeleteStatusMultiple)
 		}
@@ -125,10 +127,39 @@ func resourceCapability(t fhir.Type, defs *criteria.Definitions) models.Capabili
 	for p := range defs.Params(t) {
 		if kind, ok := paramKinds[p.Kind]; ok && evaluable(t, p, defs) {
 			r.SearchParam = append(r.SearchParam, models.CapabilityStatementRestResourceSearchParam{Name: p.Code, Type: kind, Definition: definition(p)})
+			if p.Kind == criteria.Reference {
+				r.SearchInclude = append(r.SearchInclude, inclusion(t, p))
+			}
 		}
 	}
 	return r
 }
+
+// inclusions are, by type, what _revinclude takes: an empty list would say that there is no such thing.
+func inclusions(defs *criteria.Definitions) map[fhir.Type][]string {
+	of := map[fhir.Type][]string{}
+	if defs == nil {
+		return of
+	}
+	for _, source := range fhir.Types() {
+		for p := range defs.Params(source) {
+			if p.Kind != criteria.Reference || !evaluable(source, p, defs) {
+				continue
+			}
+			targets := p.Targets
+			if len(targets) == 0 {
+				targets = fhir.Types()
+			}
+			for _, t := range targets {
+				of[t] = append(of[t], inclusion(source, p))
+			}
+		}
+	}
+	return of
+}
+
+// inclusion is a reference parameter as _include and _revinclude take it.
+func inclusion(source fhir.Type, p *criteria.Param) string { return string(source) + ":" + p.Code }
 
 // besides says what is shown among a type's resources; nil: nothing.
 func besides(t fhir.Type, virtuals []search.Virtual) *string {

@@ -78,8 +78,9 @@ func TestMetadata_saysWhatWorks(t *testing.T) {
 	var c struct {
 		Rest []struct {
 			Resource []struct {
-				Type        string
-				SearchParam []struct{ Name, Type string }
+				Type                            string
+				SearchParam                     []struct{ Name, Type string }
+				SearchInclude, SearchRevInclude []string
 			}
 		}
 	}
@@ -89,8 +90,20 @@ func TestMetadata_saysWhatWorks(t *testing.T) {
 	values := map[string]string{
 		"number": "1", "date": "2020-01-01", "string": "x", "token": "x", "reference": "Patient/1", "quantity": "1", "uri": "urn:x",
 	}
-	n := 0
+	n, included := 0, 0
 	for _, r := range c.Rest[0].Resource {
+		query := "/" + r.Type + "?_id=none"
+		for _, in := range r.SearchInclude {
+			query += "&_include=" + in
+		}
+		for _, in := range r.SearchRevInclude[:min(len(r.SearchRevInclude), 300)] {
+			query += "&_revinclude=" + in
+		}
+		h.must(200, "GET", query, "", "Prefer: handling=strict")
+		included += len(r.SearchInclude)
+		if r.Type == "Patient" && (!slices.Contains(r.SearchInclude, "Patient:organization") || !slices.Contains(r.SearchRevInclude, "Observation:subject") || !slices.Contains(r.SearchRevInclude, "Provenance:target")) {
+			t.Errorf("of Patient %q and %q can be included", r.SearchInclude, r.SearchRevInclude)
+		}
 		for _, p := range r.SearchParam {
 			n++
 			if got := h.do("GET", "/"+r.Type+"?"+p.Name+"="+values[p.Type], "", "Prefer: handling=strict"); got.status != 200 {
@@ -100,5 +113,8 @@ func TestMetadata_saysWhatWorks(t *testing.T) {
 	}
 	if n < 1000 {
 		t.Errorf("only %d parameters", n)
+	}
+	if included < 500 {
+		t.Errorf("only %d inclusions", included)
 	}
 }

@@ -166,6 +166,9 @@ func (g *gathering) forward(ctx context.Context, ins []inclusion, from []*fhir.R
 		subject := criteria.NewSubject(r, g.env)
 		for _, in := range ins {
 			for _, p := range in.params(r.Key.Type, g.engine.defs) {
+				if err := g.named(in, subject, p); err != nil {
+					return err
+				}
 				for t := range subject.Targets(p) {
 					if in.target != "" && in.target != t.Type {
 						continue
@@ -201,13 +204,26 @@ func (g *gathering) forward(ctx context.Context, ins []inclusion, from []*fhir.R
 	return nil
 }
 
+// named adds what a subject names by canonical URL.
+func (g *gathering) named(in inclusion, subject *criteria.Subject, p *criteria.Param) error {
+	named := subject.Named(p)
+	if err := subject.Err(); err != nil {
+		return err
+	}
+	for _, r := range named {
+		if in.target == "" || in.target == r.Key.Type {
+			if err := g.add(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // backward adds what refers to resources: what the index finds, or else one walk over each source type for all
 // inclusions together.
 func (g *gathering) backward(ctx context.Context, ins []inclusion, from []*fhir.Resource) error {
-	targets := map[fhir.Key]bool{}
-	for _, r := range from {
-		targets[r.Key] = true
-	}
+	targets := g.targetsOf(from)
 	for _, t := range fhir.Types() {
 		var follow []inclusion
 		for _, in := range ins {
@@ -255,6 +271,11 @@ func (g *gathering) referring(t fhir.Type, ins []inclusion, from []*fhir.Resourc
 					continue
 				}
 				reaches := []criteria.Reach{{Class: criteria.MarkText, Text: r.Key.ID}}
+				if url := canonicalURL(r); url != "" {
+					if reach, ok := p.ReachOfKey(url); ok {
+						reaches = append(reaches, reach)
+					}
+				}
 				all = append(all, stretchesOf(g.plan.tenant, t, p.Code, reaches)...)
 			}
 		}
@@ -262,14 +283,48 @@ func (g *gathering) referring(t fhir.Type, ins []inclusion, from []*fhir.Resourc
 	return all, true
 }
 
-func (g *gathering) refers(r *fhir.Resource, ins []inclusion, targets map[fhir.Key]bool) bool {
+// targets are what others may refer to: by their addresses, and by their canonical URLs.
+type targets struct {
+	keys map[fhir.Key]bool
+	urls map[string][]*criteria.Subject
+}
+
+func (g *gathering) targetsOf(from []*fhir.Resource) targets {
+	t := targets{map[fhir.Key]bool{}, map[string][]*criteria.Subject{}}
+	for _, r := range from {
+		t.keys[r.Key] = true
+		if url := canonicalURL(r); url != "" {
+			t.urls[url] = append(t.urls[url], criteria.NewSubject(r, g.env))
+		}
+	}
+	return t
+}
+
+func canonicalURL(r *fhir.Resource) string { return r.Doc().Root().Get("url").Text() }
+
+func (g *gathering) refers(r *fhir.Resource, ins []inclusion, to targets) bool {
 	subject := criteria.NewSubject(r, g.env)
 	for _, in := range ins {
 		for _, p := range in.params(r.Key.Type, g.engine.defs) {
 			for t := range subject.Targets(p) {
-				if (in.target == "" || in.target == t.Type) && targets[fhir.Key{Tenant: g.plan.tenant, Type: t.Type, ID: t.ID}] {
+				if (in.target == "" || in.target == t.Type) && to.keys[fhir.Key{Tenant: g.plan.tenant, Type: t.Type, ID: t.ID}] {
 					return true
 				}
+			}
+			if len(to.urls) > 0 && in.names(subject, p, to) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// names tells whether a subject names one of the targets by canonical URL.
+func (in inclusion) names(subject *criteria.Subject, p *criteria.Param, to targets) bool {
+	for _, key := range subject.AppendKeys(nil, p) {
+		for _, other := range to.urls[key] {
+			if (in.target == "" || in.target == other.Resource().Key.Type) && subject.RefersTo(p, other) {
+				return true
 			}
 		}
 	}

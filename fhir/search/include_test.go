@@ -29,6 +29,11 @@ func clinic(t *testing.T) *world {
 		`{"resourceType":"Observation","id":"5","subject":{"reference":"Patient/gone"}}`,
 		`{"resourceType":"Observation","id":"6","subject":{"identifier":{"value":"x"}}}`,
 		`{"resourceType":"Observation","id":"7","subject":{"reference":"Patient/ada/_history/9"}}`,
+		`{"resourceType":"Questionnaire","id":"v1","url":"http://q.example/intake","version":"1","status":"active"}`,
+		`{"resourceType":"Questionnaire","id":"v2","url":"http://q.example/intake","version":"2","status":"active"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"first","questionnaire":"http://q.example/intake|1"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"any","questionnaire":"http://q.example/intake"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"none","questionnaire":"http://q.example/other"}`,
 		`{"resourceType":"Provenance","id":"p","target":[{"reference":"Observation/1"},{"reference":"Observation/4/_history/1"}],"agent":[{"who":{"reference":"Practitioner/emil"}}]}`,
 	} {
 		w.put(t, s)
@@ -97,6 +102,11 @@ func TestSearch_includes(t *testing.T) {
 		{"all that refers here", "Organization", []criteria.Pair{pair("_id", "top"), reverse("*")}, []string{mid, ada}},
 		{"with the type of the match", "Patient", []criteria.Pair{pair("_id", "ada"), reverse("Observation:subject:Group")}, nil},
 		{"what refers to a deleted one", "Observation", []criteria.Pair{pair("_id", "5"), reverse("Provenance:target")}, nil},
+		{"by canonical URL and version", "QuestionnaireResponse", []criteria.Pair{pair("_id", "first,none"), include("QuestionnaireResponse:questionnaire")}, []string{"Questionnaire/v1/_history/1"}},
+		{"by canonical URL, the newest", "QuestionnaireResponse", []criteria.Pair{pair("_id", "any"), include("*")}, []string{"Questionnaire/v2/_history/1"}},
+		{"by canonical URL, of another type", "QuestionnaireResponse", []criteria.Pair{pair("_id", "any"), include("QuestionnaireResponse:questionnaire:Patient")}, nil},
+		{"what names it by canonical URL", "Questionnaire", []criteria.Pair{pair("_id", "v2"), reverse("QuestionnaireResponse:questionnaire")}, []string{"QuestionnaireResponse/any/_history/1"}},
+		{"all that names it by canonical URL", "Questionnaire", []criteria.Pair{pair("_id", "v1"), reverse("*")}, []string{"QuestionnaireResponse/any/_history/1", "QuestionnaireResponse/first/_history/1"}},
 		{"there and back", "Patient", []criteria.Pair{pair("_id", "ada"), reverse("Observation:subject"), pair("_revinclude:iterate", "Provenance:target")}, []string{obs1, obs2, obs4, obs7, prov}},
 	}
 	for _, tt := range tests {
