@@ -128,7 +128,7 @@ func TestAllowances_namesDontMeet(t *testing.T) {
 			name string
 			in   bool
 		}{{"a", true}, {"a", false}, {"b", true}, {"c", true}, {"c", true}, {"c", true}, {"b", false}, {"a", false}} {
-			if in, _ := o.enter(want.name, lane(want.name), now); in != want.in {
+			if in, _ := o.enter(want.name, lane(want.name), false, now); in != want.in {
 				t.Errorf("%s is let in: %v", want.name, in)
 			}
 			o.leave(want.name, now)

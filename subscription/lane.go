@@ -362,7 +362,7 @@ func (d *Deliverer) sendDue(local, remote context.Context, l *lane, sub *Subscri
 // to wait for its turn, if it has to.
 func (d *Deliverer) enter(l *lane, origin string, now time.Time) gate {
 	if !l.passed {
-		in, began := d.tenants.enter(l.id.Tenant, l.id, now)
+		in, began := d.tenants.enter(l.id.Tenant, l.id, false, now)
 		if began {
 			d.o.Observe(Observation{Kind: LaneThrottled, Lane: l.id})
 		}
@@ -372,7 +372,7 @@ func (d *Deliverer) enter(l *lane, origin string, now time.Time) gate {
 		d.tenants.leave(l.id.Tenant, now) // how many are under way doesn't count
 		l.passed = true
 	}
-	in, began := d.origins.enter(origin, l.id, now)
+	in, began := d.origins.enter(origin, l.id, l.inFlight == 0, now)
 	if began {
 		d.o.Observe(Observation{Kind: LaneHeldBack, Lane: l.id})
 	}

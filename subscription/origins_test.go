@@ -71,7 +71,7 @@ func TestOrigins_letsInAsManyAsMayAndInTurn(t *testing.T) {
 			lane := laneOf(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "lane"))
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
-				in, began := o.enter(at, lane, now)
+				in, began := o.enter(at, lane, rapid.Bool().Draw(t, "idle"), now)
 				waits := slices.Contains(queue, lane)
 				switch free := inside+len(held) < most && len(queue) == 0; {
 				case in != (held[lane] || free):
@@ -112,7 +112,7 @@ func TestOrigins_withoutLimitsKeepNothing(t *testing.T) {
 	t.Parallel()
 	o := newOrigins(EndpointLimits{}, nil)
 	for range 1000 {
-		if in, _ := o.enter("https://a.example:443", laneOf("a"), time.Now()); !in {
+		if in, _ := o.enter("https://a.example:443", laneOf("a"), true, time.Now()); !in {
 			t.Fatal("there is no limit")
 		}
 	}
@@ -132,7 +132,7 @@ func TestOrigins_keepThePace(t *testing.T) {
 			const at = "https://a.example:443"
 			send := func(l store.Lane) {
 				for {
-					in, _ := o.enter(at, l, time.Now())
+					in, _ := o.enter(at, l, true, time.Now())
 					if !in {
 						return
 					}
@@ -172,7 +172,7 @@ func TestOrigins_keepThePace(t *testing.T) {
 func TestOrigins_forgetAnOriginOnceItsPaceIsAsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrigins(EndpointLimits{Rate: 2}, func(store.Lane) {})
-		if in, _ := o.enter("https://a.example:443", laneOf("a"), time.Now()); !in {
+		if in, _ := o.enter("https://a.example:443", laneOf("a"), true, time.Now()); !in {
 			t.Fatal("the first has to wait")
 		}
 		o.leave("https://a.example:443", time.Now())
@@ -284,6 +284,93 @@ func TestDeliverer_aHangingOriginHoldsNobodyElse(t *testing.T) {
 		})
 		if held < 28 {
 			t.Errorf("%d lanes are in memory", held)
+		}
+		r.halt()
+	})
+}
+
+// TestOrigins_keepPlacesForWhoHasNone plays lanes that take as much as they get and give little back: who has something
+// under way leaves the spare places to others, whoever has nothing gets one if there is any, and nobody is passed over
+// by one of its kind that came later.
+func TestOrigins_keepPlacesForWhoHasNone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const at = "https://a.example:443"
+		limits := EndpointLimits{Concurrency: rapid.IntRange(30, 70).Draw(t, "most")}
+		now, under, came := time.Now(), map[store.Lane]int{}, map[store.Lane]int{}
+		held, inside := map[store.Lane]bool{}, 0
+		idle := map[store.Lane]bool{} // as it was said last
+		o := newOrigins(limits, func(l store.Lane) {
+			for other, n := range came {
+				if other != l && n < came[l] && idle[other] == idle[l] {
+					t.Fatalf("%s is called before %s, which came first", l.Subscription, other.Subscription)
+				}
+			}
+			if inside+len(held) >= limits.Concurrency-limits.spare() && !idle[l] {
+				t.Fatalf("%s has %d under way, and takes a spare place", l.Subscription, under[l])
+			}
+			delete(came, l)
+			held[l] = true
+		})
+		for i := range rapid.IntRange(0, 300).Draw(t, "steps") {
+			lane := laneOf(fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "lane")))
+			if under[lane] > 0 && rapid.IntRange(0, 5).Draw(t, "ends") == 0 {
+				under[lane]--
+				inside--
+				o.leave(at, now)
+				continue
+			}
+			free := limits.Concurrency - inside - len(held)
+			if idle[lane] = under[lane] == 0; !idle[lane] {
+				free -= limits.spare()
+			}
+			had := held[lane]
+			in, began := o.enter(at, lane, idle[lane], now)
+			switch {
+			case had && !in, in && !had && free <= 0, !in && !had && free > 0 && len(came) == 0:
+				t.Fatalf("%s is let in: %v; %d are free for it", lane.Subscription, in, free)
+			case in:
+				delete(held, lane)
+				delete(came, lane)
+				under[lane]++
+				inside++
+			case began:
+				came[lane] = i
+			}
+		}
+		if o.held() != len(came) {
+			t.Fatalf("%d wait, want %d", o.held(), len(came))
+		}
+	})
+}
+
+// TestDeliverer_hangingPathsLeaveRoomAtTheirOrigin has Subscriptions whose paths hang, each with more to send than may be
+// under way to their origin, and one beside them that answers.
+func TestDeliverer_hangingPathsLeaveRoomAtTheirOrigin(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.options.Limits = EndpointLimits{Concurrency: 64}
+		for i := range 8 {
+			id := fmt.Sprint("hangs", i)
+			r.subscribe(id, "https://a.example/"+id, Active)
+			r.channel.set("https://a.example/"+id, func(ctx context.Context, _ channel.Message) error {
+				<-ctx.Done()
+				return &channel.SendError{Class: "timeout"}
+			})
+			r.owe(id, numbered(100)...)
+		}
+		r.subscribe("well", "https://a.example/well", Active)
+		r.start()
+		pass(time.Second)
+		r.owe("well", numbered(100)...)
+		pass(time.Second)
+		well := 0
+		for _, s := range r.channel.sent() {
+			if s.m.Subscription == "well" {
+				well++
+			}
+		}
+		if well != 100 {
+			t.Errorf("%d of 100 were sent", well)
 		}
 		r.halt()
 	})
