@@ -112,6 +112,9 @@ func TestServe_refusesUnsafeSettings(t *testing.T) {
 		{"public with tokens in the clear", "--config CONFIG --listen 0.0.0.0:0", []string{"--tls-cert", "--acme-domain", "--trusted-proxy"}},
 		{"public with a token made by the command, in the clear", "--data TOKENS --listen 0.0.0.0:0", []string{"--tls-cert", "--acme-domain", "--trusted-proxy"}},
 		{"public for development", "--config CONFIG --listen 0.0.0.0:0 --tls-cert CERT --tls-key KEY --dev", []string{"--dev", "127.0.0.1"}},
+		{"a port that is none", "--listen 127.0.0.1:99999", []string{"--listen 127.0.0.1:99999", "127.0.0.1:8080"}},
+		{"a port that is a word", "--listen 127.0.0.1:port-of-nothing", []string{"--listen 127.0.0.1:port-of-nothing"}},
+		{"a port of metrics that is none", "--admin-listen 127.0.0.1:99999", []string{"--admin-listen 127.0.0.1:99999", "127.0.0.1:9090"}},
 		// whom to believe
 		{"believes everybody", "--trusted-proxy 0.0.0.0/0", []string{"--trusted-proxy 0.0.0.0/0", "name the proxies' addresses"}},
 		{"believes everybody of IPv6", "--trusted-proxy ::/0", []string{"--trusted-proxy ::/0", "name the proxies' addresses"}},
@@ -140,6 +143,7 @@ func TestServe_refusesUnsafeSettings(t *testing.T) {
 		{"pages of everybody, with tokens", "--config CONFIG --cors-origin *", nil},
 		{"pages of one origin", "--cors-origin https://app.example.org", nil},
 		{"pages of null", "--cors-origin null", []string{"--cors-origin null", "https://app.example.org"}},
+		{"pages of any host of a domain", "--cors-origin https://*.example.org", []string{"--cors-origin https://*.example.org"}},
 		{"pages of half an origin", "--cors-origin https://app.example.org/", []string{"--cors-origin https://app.example.org/"}},
 		{"metrics for everybody", "--admin-listen 0.0.0.0:0", []string{"--admin-listen 0.0.0.0:0", "10.1.2.3:9090"}},
 		{"metrics at a public address", "--admin-listen 203.0.113.1:0", []string{"--admin-listen 203.0.113.1:0", "administrator's token"}},
@@ -148,9 +152,13 @@ func TestServe_refusesUnsafeSettings(t *testing.T) {
 		// what lies on the disk
 		{"a data folder that everybody writes", "--data LOOSE", []string{"--data", "chmod o-w"}},
 		{"a master key that everybody reads", "--key-file MASTER", []string{"MASTER can be read by everybody", "chmod 600"}},
+		{"an audit trail that is off and on the disk before the answer", "--audit off --audit-sync", []string{"--audit-sync", "--audit all"}},
 		// where notifications go
 		{"endpoints everywhere", "--allow-endpoint 0.0.0.0/0", []string{"--allow-endpoint 0.0.0.0/0", "10.20.0.0/16"}},
 		{"endpoints everywhere of IPv6", "--allow-endpoint ::/0", []string{"--allow-endpoint ::/0"}},
+		{"endpoints everywhere, in halves", "--allow-endpoint 0.0.0.0/1 --allow-endpoint 128.0.0.0/1", []string{"--allow-endpoint 0.0.0.0/1", "--allow-endpoint 128.0.0.0/1", "10.20.0.0/16"}},
+		{"endpoints everywhere of IPv6, in parts", "--allow-endpoint fc00::/6", []string{"--allow-endpoint fc00::/6"}},
+		{"endpoints in the private networks of IPv6", "--allow-endpoint fc00::/7", nil},
 		{"endpoints in the clear everywhere", "--allow-http 0.0.0.0/0", []string{"--allow-http 0.0.0.0/0"}},
 		{"endpoints in a network", "--allow-endpoint 10.0.0.0/8", nil},
 		// limits that are none

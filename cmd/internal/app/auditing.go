@@ -38,6 +38,9 @@ func (a Auditing) checkAudit(p *problems) {
 	default:
 		p.add("--audit %s: write off, writes, all or auto", a.Audit)
 	}
+	if a.Audit == auditOff && a.AuditSync {
+		p.add("--audit off keeps nothing that --audit-sync could make durable: leave one out, or write --audit all")
+	}
 	if a.KeepAudit < 0 {
 		p.add("--keep-audit %s must not be below zero; 0 keeps the audit trail for ever", a.KeepAudit)
 	}

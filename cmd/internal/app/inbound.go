@@ -70,12 +70,17 @@ func (o Options) readPublic(e exposure, p *problems) {
 
 // readListen tells whether the address is reachable from outside.
 func (o Options) readListen(p *problems) (public bool) {
-	host, _, err := net.SplitHostPort(o.Listen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err != nil || !listens(port) {
 		p.add("--listen %s: name host and port, as in 127.0.0.1:8080", o.Listen)
-		return false
 	}
-	return !onLoopback(host)
+	return err == nil && !onLoopback(host)
+}
+
+// listens tells whether something can listen on a port: a number, of which 0 is any that is free, or the name of a service.
+func listens(port string) bool {
+	_, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port) // in a file, if it isn't a number
+	return err == nil
 }
 
 func onLoopback(host string) bool {
@@ -133,8 +138,8 @@ func (o Options) readAdmin(p *problems) {
 	if o.AdminListen == "" {
 		return
 	}
-	host, _, err := net.SplitHostPort(o.AdminListen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(o.AdminListen)
+	if err != nil || !listens(port) {
 		p.add("--admin-listen %s: name host and port, as in 127.0.0.1:9090", o.AdminListen)
 		return
 	}
@@ -147,20 +152,22 @@ func (o Options) readAdmin(p *problems) {
 	}
 }
 
-// readEndpoints refuses to open everything behind the firewall to whoever may write a Subscription.
+// readEndpoints refuses to open everything behind the firewall to whoever may write a Subscription, by one range or by several.
 func (o Options) readEndpoints(p *problems) {
 	for _, text := range o.AllowEndpoints {
-		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.Bits() == 0 {
-			p.add("--allow-endpoint %s lets Subscriptions reach every machine that this one can: name the networks or hosts that receivers are in, as in 10.20.0.0/16", text)
+		if prefix, err := netip.ParsePrefix(text); err == nil && tooWide(prefix) {
+			p.add("--allow-endpoint %s lets Subscriptions reach every machine there that this one can, and is wider than any private network: name the networks or hosts that receivers are in, as in 10.20.0.0/16", text)
 		}
 	}
 }
 
-// widest are the shortest prefixes of trusted proxies: 10.0.0.0/8 and fc00::/7, the largest private networks.
-const (
-	widest4 = 8
-	widest6 = 7
-)
+// tooWide tells whether a range is wider than the largest private networks, 10.0.0.0/8 and fc00::/7.
+func tooWide(prefix netip.Prefix) bool {
+	if prefix.Addr().Is4() {
+		return prefix.Bits() < 8
+	}
+	return prefix.Bits() < 7
+}
 
 // readProxies refuses to believe whole parts of the internet.
 func (o Options) readProxies(s *settings, p *problems) {
@@ -170,11 +177,7 @@ func (o Options) readProxies(s *settings, p *problems) {
 			p.add("--trusted-proxy %s: %v: name an address or a CIDR such as 10.0.0.0/8", text, err)
 			continue
 		}
-		least := widest4
-		if prefix.Addr().Is6() {
-			least = widest6
-		}
-		if prefix.Bits() < least {
+		if tooWide(prefix) {
 			p.add("--trusted-proxy %s lets anybody say who they are and how they came: name the proxies' addresses, or their network", text)
 		}
 		s.proxies = append(s.proxies, prefix)

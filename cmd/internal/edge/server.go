@@ -93,8 +93,8 @@ func CheckOrigin(origin string) error {
 		return nil
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != origin || origin != strings.ToLower(origin) {
-		return errors.New("write an origin as browsers send it, as in https://app.example.org, without a path or a slash at the end; or *")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != origin || origin != strings.ToLower(origin) || strings.Contains(u.Host, "*") {
+		return errors.New("write an origin as browsers send it, as in https://app.example.org, without a path, a slash at the end or a wildcard; or *")
 	}
 	return nil
 }
