@@ -107,11 +107,10 @@ func (s *Server) historyEntry(c *call, q historyQuery, change store.Change) entr
 	case change.Interaction == fhir.Delete:
 		e.method, e.response.status = http.MethodDelete, http.StatusNoContent
 		return e
-	case change.Interaction == fhir.Create && r.Version == 1:
-		// Whether a client chose the id is not kept; a POST says the same of what came into being.
+	case change.Interaction == fhir.Create && r.Version == 1 && fhir.Assigned(r.Key.ID):
 		e.method, e.url, e.response.status = http.MethodPost, string(r.Key.Type), http.StatusCreated
 	case change.Interaction == fhir.Create:
-		e.response.status = http.StatusCreated // brought back
+		e.response.status = http.StatusCreated // under an id that the client chose, or brought back
 	}
 	e.resource = s.Gate.Redact(q.show(r))
 	e.response.location = c.base + "/" + r.VersionedReference()

@@ -286,7 +286,7 @@ var rules = []rule{
 			{"PUT", "Patient/1", "201 Created", `W/"4"`, "4"},
 			{"DELETE", "Patient/1", "204 No Content", `W/"3"`, ""},
 			{"PUT", "Patient/1", "200 OK", `W/"2"`, "2"},
-			{"POST", "Patient", "201 Created", `W/"1"`, "1"},
+			{"PUT", "Patient/1", "201 Created", `W/"1"`, "1"},
 		} {
 			h.equal(want.method, r.at("entry", i, "request", "method"))
 			h.equal(want.url, r.at("entry", i, "request", "url"))
@@ -302,6 +302,9 @@ var rules = []rule{
 		h.equal("4", h.must(200, "GET", "/Patient/_history", "").at("total"))
 		h.equal("5", h.must(200, "GET", "/_history", "").at("total"))
 		h.equal("0", h.must(200, "GET", "/Encounter/_history", "").at("total"))
+		h.must(201, "POST", "/Encounter", `{"resourceType":"Encounter"}`)
+		r = h.must(200, "GET", "/Encounter/_history", "")
+		h.equal("POST Encounter", r.at("entry", 0, "request", "method")+" "+r.at("entry", 0, "request", "url"))
 	}},
 	{"http.html#history", "pages by _count lose and repeat nothing while others write; _since includes its instant", func(h *harness) {
 		for i := range 7 {
