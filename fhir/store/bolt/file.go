@@ -241,5 +241,5 @@ func guarded[T any](fn func() (T, error)) (out T, err error) {
 	return fn()
 }
 
-// defaultLockTimeout is enough for a predecessor that is just closing.
-const defaultLockTimeout = time.Second
+// defaultLockTimeout is enough for a predecessor that is just closing, on a busy machine.
+const defaultLockTimeout = 3 * time.Second

@@ -18,7 +18,7 @@ import (
 type Options struct {
 	Clock       func() time.Time // nil: time.Now
 	Sealing     Sealing          // which rows are encrypted; zero: none
-	LockTimeout time.Duration    // how long to wait for another process to let go; 0: one second
+	LockTimeout time.Duration    // how long to wait for another process to let go; 0: three seconds
 
 	maxSize int  // of a file in bytes, so that tests can fill a disk; 0: no limit
 	noSync  bool // not durable, for tests of everything else
