@@ -15,9 +15,9 @@ const (
 	mostTrays = 16   // when another is needed all are filed
 )
 
-// Lines are scattered if there are this many and few for each lane. Others change few pages, and are filed at once.
+// Lines are scattered if they are of many lanes, and few of each. Others change few pages, and are filed at once.
 const (
-	fewLines    = 16
+	manyLanes   = 64
 	fewForALane = 4
 )
 
@@ -34,9 +34,6 @@ type tray struct {
 
 // scattered tells whether lines, which are in order, are of many lanes.
 func (w *queueWriter) scattered(lines []line) bool {
-	if len(lines) < min(fewLines, w.tray) {
-		return false
-	}
 	lanes := 0
 	var of []byte
 	for _, l := range lines {
@@ -44,7 +41,7 @@ func (w *queueWriter) scattered(lines []line) bool {
 			of, lanes = lane, lanes+1
 		}
 	}
-	return len(lines) < lanes*fewForALane
+	return lanes >= min(manyLanes, w.tray) && len(lines) < lanes*fewForALane
 }
 
 // lay puts lines into trays. While there is one all lines go there, so that those of one instant stay in order.
